@@ -1,0 +1,99 @@
+//! The seam to the machine that trains: one job in, raw measurements out.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EvaluationId, SubmissionId};
+use crate::submission::{Blame, ProjectKind};
+use crate::telemetry::Telemetry;
+
+/// A project as the sandbox sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectTree {
+    /// Path of the module with the entry functions.
+    pub entrypoint: String,
+    /// Bytes by project-relative path; the paths were checked when the archive was read.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// What is to be measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvaluationJob {
+    /// The submission.
+    pub submission_id: SubmissionId,
+    /// This evaluation of it.
+    pub evaluation_id: EvaluationId,
+    /// What the project claims to bring.
+    pub kind: ProjectKind,
+    /// Name of the probe plan: `smoke`, `smoke-fast`, ...
+    pub plan: String,
+    /// The submission's own files.
+    pub project: ProjectTree,
+    /// The family's canonical project, when the submission has no `build_model` of its own.
+    pub architecture: Option<ProjectTree>,
+    /// Paired seeds, drawn after the code was committed.
+    pub seeds: Vec<u64>,
+    /// Fresh entropy for the vocabulary permutation, the salt and the audits.
+    pub secret: [u8; 32],
+}
+
+/// How far an evaluation is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The probe under way.
+    pub probe: String,
+    /// The run under way.
+    pub run_id: String,
+    /// Step of the run.
+    pub step: u32,
+    /// Steps of the run.
+    pub steps: u32,
+    /// Loss of the step, nats per token.
+    pub loss_nats: Option<f64>,
+    /// Share of the whole evaluation, 0 to 1.
+    pub done: f64,
+    /// Estimated time left, milliseconds.
+    pub eta_ms: u64,
+}
+
+/// What an evaluation brings home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The telemetry exactly as the scorer wrote it: what is stored for ever.
+    pub raw: Vec<u8>,
+    /// The same, read and checked.
+    pub telemetry: Telemetry,
+    /// The end of what the submitted code printed; never parsed.
+    pub log_tail: String,
+}
+
+/// Why an evaluation brings nothing home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct EvaluationFault {
+    /// Whose fault it is. A miner's fault is final; any other is tried again.
+    pub blame: Blame,
+    /// Stable code, upper-case with dashes.
+    pub code: String,
+    /// What happened, fit for the miner's eyes.
+    pub message: String,
+}
+
+/// The future that an evaluator returns. Dropping it kills the sandbox.
+pub type Evaluating<'a> = Pin<Box<dyn Future<Output = Result<Measured, EvaluationFault>> + Send + 'a>>;
+
+/// Something that can train a project in isolation: a container engine, a sandboxed process, a script in a test.
+pub trait Evaluator: Send + Sync {
+    /// Stable name of the backend.
+    fn name(&self) -> &'static str;
+
+    /// Runs the job, telling `progress` as it goes.
+    fn evaluate<'a>(
+        &'a self,
+        job: &'a EvaluationJob,
+        progress: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> Evaluating<'a>;
+}

@@ -1,0 +1,1 @@
+//! Sandboxed training: the process and Docker backends and the harness.

@@ -1,0 +1,1 @@
+//! Bytes in, checked values out: archives, manifests, signatures.

@@ -1,0 +1,1 @@
+//! The flow of a submission: load, decide, commit.

@@ -1,0 +1,173 @@
+//! Looks at a component before it is compiled: its size, its imports, and whether it fits its world.
+//! Nothing is run here, and the build script uses the same checks for the embedded components.
+
+use wit_component::DecodedWasm;
+use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem};
+
+/// The largest component that is looked at, in bytes.
+pub const COMPONENT_MAX_BYTES: usize = 64 << 20;
+/// The only interface whose functions a policy may import.
+const LOG_INTERFACE: &str = "prism:plugin/log@1.0.0";
+
+/// The worlds that a component can fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum World {
+    /// The review slot.
+    Reviewer,
+    /// The scaling slot.
+    Scaler,
+    /// The thresholds slot.
+    Assessor,
+    /// The attribution slot.
+    Attributor,
+    /// The rewards slot.
+    Rewarder,
+    /// The Python reader: mechanism, not a slot.
+    PythonReader,
+}
+
+impl World {
+    /// Package and name, as in the WIT.
+    pub const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Reviewer => ("prism:review@1.0.0", "reviewer"),
+            Self::Scaler => ("prism:scaling@1.0.0", "scaler"),
+            Self::Assessor => ("prism:thresholds@1.0.0", "assessor"),
+            Self::Attributor => ("prism:attribution@1.0.0", "attributor"),
+            Self::Rewarder => ("prism:rewards@1.0.0", "rewarder"),
+            Self::PythonReader => ("prism:host@1.0.0", "python-reader"),
+        }
+    }
+
+    /// Whether components of this world may write to the log.
+    const fn may_log(self) -> bool {
+        !matches!(self, Self::PythonReader)
+    }
+}
+
+/// Why a component is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The bytes are too many to be looked at.
+    #[error("{size_bytes} bytes, at most {COMPONENT_MAX_BYTES}")]
+    TooLarge {
+        /// How many they are.
+        size_bytes: usize,
+    },
+    /// The bytes are no component.
+    #[error("not a component: {0}")]
+    NotAComponent(String),
+    /// It imports a function that its world does not grant.
+    #[error("imports `{0}`, which is not allowed")]
+    ForbiddenImport(String),
+    /// It does not export what the world asks for, or with other types.
+    #[error("does not fit the world `{world}`: {why}")]
+    WrongWorld {
+        /// The world that it was checked against.
+        world: &'static str,
+        /// The first mismatch.
+        why: String,
+    },
+}
+
+impl Refusal {
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "component-too-large",
+            Self::NotAComponent(_) => "component-malformed",
+            Self::ForbiddenImport(_) => "component-forbidden-import",
+            Self::WrongWorld { .. } => "component-wrong-world",
+        }
+    }
+}
+
+/// The interfaces of this host: the main package first, then what it and the slots depend on.
+const WIT_SOURCES: [(&str, &str); 8] = [
+    ("host.wit", include_str!("../../../wit/host.wit")),
+    ("types.wit", include_str!("../../../wit/deps/types.wit")),
+    ("plugin.wit", include_str!("../../../wit/deps/plugin.wit")),
+    ("review.wit", include_str!("../../../wit/deps/review.wit")),
+    ("scaling.wit", include_str!("../../../wit/deps/scaling.wit")),
+    ("thresholds.wit", include_str!("../../../wit/deps/thresholds.wit")),
+    ("attribution.wit", include_str!("../../../wit/deps/attribution.wit")),
+    ("rewards.wit", include_str!("../../../wit/deps/rewards.wit")),
+];
+
+/// The interfaces of this host, parsed.
+pub struct Wit {
+    resolve: Resolve,
+}
+
+impl Wit {
+    /// Parses the interfaces that were compiled into the program. It fails only when they are broken,
+    /// which the build would have shown.
+    pub fn embedded() -> Result<Self, Refusal> {
+        let broken = |why: String| Refusal::WrongWorld { world: "host", why };
+        let mut groups = Vec::with_capacity(WIT_SOURCES.len());
+        for (path, text) in WIT_SOURCES {
+            let group = UnresolvedPackageGroup::parse(path, text)
+                .map_err(|why| broken(format!("{path}: {why:?}")))?;
+            groups.push(group);
+        }
+        let mut groups = groups.into_iter();
+        let main = groups.next().ok_or_else(|| broken("no interface".to_owned()))?;
+        let mut resolve = Resolve::default();
+        resolve
+            .push_groups(main, groups.collect())
+            .map_err(|why| broken(format!("{why:?}")))?;
+        Ok(Self { resolve })
+    }
+
+    /// Checks size, imports and the shape of every export, without compiling anything.
+    pub fn check(&self, world: World, component: &[u8]) -> Result<(), Refusal> {
+        if component.len() > COMPONENT_MAX_BYTES {
+            return Err(Refusal::TooLarge { size_bytes: component.len() });
+        }
+        check_imports(world, component)?;
+        let world_id = self.find(world)?;
+        wit_component::targets(&self.resolve, world_id, component)
+            .map_err(|why| Refusal::WrongWorld { world: world.names().1, why: format!("{why:#}") })
+    }
+
+    fn find(&self, world: World) -> Result<WorldId, Refusal> {
+        let (package_name, world_name) = world.names();
+        self.resolve
+            .packages
+            .iter()
+            .find(|(_, package)| package.name.to_string() == package_name)
+            .and_then(|(_, package)| package.worlds.get(world_name).copied())
+            .ok_or_else(|| Refusal::WrongWorld {
+                world: world_name,
+                why: "this host does not know the world".to_owned(),
+            })
+    }
+}
+
+/// Types may be imported, they are only names; functions may not, the log apart.
+fn check_imports(world: World, component: &[u8]) -> Result<(), Refusal> {
+    let (resolve, id) = match wit_component::decode(component) {
+        Ok(DecodedWasm::Component(resolve, id)) => (resolve, id),
+        Ok(DecodedWasm::WitPackage(..)) => {
+            return Err(Refusal::NotAComponent("the bytes are a WIT package".to_owned()));
+        }
+        Err(why) => return Err(Refusal::NotAComponent(format!("{why:#}"))),
+    };
+    let Some(described) = resolve.worlds.get(id) else { return Ok(()) };
+    for (key, item) in &described.imports {
+        let name = resolve.name_world_key(key);
+        let forbidden = match item {
+            WorldItem::Interface { id, .. } => {
+                let functions =
+                    resolve.interfaces.get(*id).is_some_and(|found| !found.functions.is_empty());
+                functions && !(world.may_log() && name == LOG_INTERFACE)
+            }
+            WorldItem::Function(_) => true,
+            WorldItem::Type { .. } => false,
+        };
+        if forbidden {
+            return Err(Refusal::ForbiddenImport(name));
+        }
+    }
+    Ok(())
+}

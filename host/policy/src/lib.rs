@@ -1,0 +1,1 @@
+//! The sandbox that runs policy components and the Python reader.

@@ -1,0 +1,2 @@
+//! PRISM.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The database: submissions, jobs, measurements, decisions, the ledger.
