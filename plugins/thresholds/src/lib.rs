@@ -1,9 +1,82 @@
 //! The default thresholds policy: the component's glue. The rules are in `rules`, pure functions over
 //! the records of `wit/deps/thresholds.wit`.
 
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "prism:thresholds/assessor",
-    additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
-    generate_all,
-});
+mod bindings {
+    #![allow(missing_docs, clippy::pedantic, reason = "generated from WIT, which is documented")]
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "prism:thresholds/assessor",
+        additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
+        generate_all,
+    });
+}
+
+mod settings;
+mod rules;
+mod legacy;
+mod paired;
+mod unpaired;
+mod student;
+mod numeric;
+
+pub use bindings::exports::prism::thresholds::thresholds::{
+    Assessment, Comparison, Estimate, Outcome, PolicyError, Subject,
+};
+pub use rules::assess;
+pub use settings::{SCHEMA, Settings};
+
+use bindings::exports::prism::plugin::meta;
+use bindings::exports::prism::thresholds::thresholds;
+
+/// The component.
+pub struct Component;
+
+impl meta::Guest for Component {
+    fn describe() -> meta::Descriptor {
+        meta::Descriptor {
+            name: "prism-thresholds".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            summary: "Tells a real improvement from noise by paired e-values, or by the fixed \
+                      margins of the predecessor"
+                .into(),
+            settings_schema: SCHEMA.into(),
+            default_settings: serde_json::to_string(&Settings::default()).unwrap_or_default(),
+        }
+    }
+
+    fn check_settings(settings: String) -> Vec<String> {
+        match Settings::parse(&settings) {
+            Ok(settings) => settings.problems(),
+            Err(problem) => vec![problem],
+        }
+    }
+}
+
+impl thresholds::Guest for Component {
+    fn assess(settings: String, comparison: Comparison) -> Result<Assessment, PolicyError> {
+        assess(&settings, &comparison)
+    }
+}
+
+// Only a component exports: two policies linked into one native test would define a symbol twice.
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Component with_types_in bindings);
+
+/// Runs one case natively: `{"settings": object, "input": comparison}` in, `{"Ok": assessment}` or
+/// `{"Err": policy error}` out, in the form of the generated types under serde.
+///
+/// # Errors
+/// A sentence when the text is not a case.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn run_case(input_json: &str) -> Result<String, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Case {
+        settings: serde_json::Value,
+        input: Comparison,
+    }
+    let case: Case =
+        serde_json::from_str(input_json).map_err(|error| format!("not a case: {error}"))?;
+    let answer = assess(&case.settings.to_string(), &case.input);
+    serde_json::to_string_pretty(&answer).map_err(|error| format!("no JSON: {error}"))
+}
