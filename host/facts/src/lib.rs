@@ -1,1 +1,49 @@
-//! Python facts.
+//! Reads Python as data: what a project imports, calls and defines, and fingerprints of it. Nothing
+//! is executed. It runs inside the sandbox, because no parser is safe on hostile text: a stack
+//! overflow here is a trap there. Knows nothing of what is allowed; that is the review policy's.
+
+wit_bindgen::generate!({
+    path: "../../wit",
+    world: "prism:host/python-reader",
+    additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
+    generate_all,
+});
+
+mod reader;
+mod source;
+mod lines;
+mod known_names;
+mod project;
+mod scope;
+mod resolve;
+mod observe;
+mod expressions;
+mod text;
+mod literals;
+mod report;
+mod entry;
+mod definitions;
+mod normalise;
+mod fingerprint;
+mod sketch;
+
+pub use exports::prism::host::python_facts::{Facts, Fingerprints, Module};
+pub use prism::review::review::{EntryFunction, Observation, ObservationKind};
+pub use reader::extract;
+pub use report::OBSERVATIONS_MAX;
+pub use source::{SOURCE_BYTES_MAX, TERMS_MAX};
+
+#[cfg(target_arch = "wasm32")]
+mod component {
+    use crate::{Facts, Module};
+
+    struct Reader;
+
+    impl crate::exports::prism::host::python_facts::Guest for Reader {
+        fn extract(modules: Vec<Module>, entrypoint: String) -> Facts {
+            crate::extract(&modules, &entrypoint)
+        }
+    }
+
+    crate::export!(Reader with_types_in crate);
+}

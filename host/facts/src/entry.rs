@@ -1,0 +1,70 @@
+//! The functions that the evaluator calls, as the entry module offers them.
+
+use ruff_python_ast::{Expr, Parameters};
+use ruff_text_size::Ranged;
+
+use crate::EntryFunction;
+use crate::definitions::{Body, Definitions};
+use crate::project::Project;
+
+/// The function that builds the architecture.
+pub(crate) const BUILD_MODEL: &str = "build_model";
+/// What belongs to the training: the recipe and the five hooks.
+pub(crate) const TRAINING: &[&str] =
+    &["get_recipe", "configure_optimizer", "inference_logits", "infer", "compute_loss", "train_step"];
+/// Parameters of a function that takes any number.
+const ANY_NUMBER: u32 = 255;
+
+/// Finds the entry functions that the module offers, also when it imports them from another module
+/// of the project. `line_of` tells the line of an offset in a module.
+pub(crate) fn entry_functions(
+    project: &Project<'_>,
+    definitions: &Definitions<'_>,
+    module: usize,
+    line_of: impl Fn(usize, u32) -> u32,
+) -> Vec<EntryFunction> {
+    let names = std::iter::once(BUILD_MODEL).chain(TRAINING.iter().copied());
+    let find = |name: &'static str| {
+        let index = *defined(project, definitions, module, name).last()?;
+        let definition = definitions.all.get(index)?;
+        Some(EntryFunction {
+            name: name.to_owned(),
+            path: project.modules.get(definition.module)?.path.to_owned(),
+            line: line_of(definition.module, definition.start().to_u32()),
+            parameters: match definition.body {
+                Body::Function(function) => count(Some(&function.parameters)),
+                Body::Value(Expr::Lambda(lambda)) => count(lambda.parameters.as_deref()),
+                _ => ANY_NUMBER,
+            },
+        })
+    };
+    names.filter_map(find).collect()
+}
+
+/// Definitions that a name of a module stands for.
+pub(crate) fn defined(
+    project: &Project<'_>,
+    definitions: &Definitions<'_>,
+    module: usize,
+    name: &str,
+) -> Vec<usize> {
+    let bound = project.modules.get(module).is_some_and(|it| it.scope.names.contains_key(name));
+    let targets = if bound {
+        project.member(module, name, 0).to_vec()
+    } else {
+        project.star_member(module, name, 0).unwrap_or_default()
+    };
+    let local = targets.iter().filter(|target| target.local);
+    let exact = local.filter_map(|target| {
+        definitions.named(&target.name).filter(|(_, length)| *length == target.name.len())
+    });
+    exact.flat_map(|(found, _)| found.iter().copied()).collect()
+}
+
+fn count(parameters: Option<&Parameters>) -> u32 {
+    let Some(parameters) = parameters else { return 0 };
+    if parameters.vararg.is_some() {
+        return ANY_NUMBER;
+    }
+    u32::try_from(parameters.posonlyargs.len() + parameters.args.len()).unwrap_or(ANY_NUMBER)
+}

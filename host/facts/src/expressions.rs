@@ -1,0 +1,221 @@
+//! Reports names and calls: what a dotted name is rooted at, what is called with which constants, and
+//! attribute access by string.
+
+use ruff_python_ast::visitor::Visitor;
+use ruff_python_ast::{Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number};
+use ruff_text_size::Ranged;
+
+use crate::ObservationKind as Kind;
+use crate::observe::Observer;
+use crate::project::{Target, dotted_parts};
+use crate::report::Seen;
+use crate::resolve::Meaning;
+use crate::scope::is_dotted;
+
+/// Builtins that take the name of an attribute.
+const ACCESSORS: &[&str] = &["getattr", "hasattr", "setattr", "delattr"];
+/// The most arguments whose constants are told.
+const ARGUMENTS_MAX: usize = 16;
+
+impl<'a> Observer<'_, 'a> {
+    /// A name or attribute that is read, assigned or deleted.
+    pub(crate) fn see_dotted(&mut self, expression: &'a Expr) {
+        let usage = match expression {
+            Expr::Name(ExprName { ctx, .. }) | Expr::Attribute(ExprAttribute { ctx, .. }) => *ctx,
+            _ => ExprContext::Load,
+        };
+        let detail = match usage {
+            ExprContext::Store => "=",
+            ExprContext::Del => "del",
+            ExprContext::Load | ExprContext::Invalid => "",
+        };
+        if let (Expr::Name(name), "=" | "del") = (expression, detail) {
+            if crate::known_names::is_dunder(name.id.as_str()) {
+                self.see(name, Seen::new(Kind::Assignment, name.id.as_str()).local(true));
+            }
+            return;
+        }
+        let targets = self.see_chain(expression, detail);
+        let kind = if detail.is_empty() { Kind::Reference } else { Kind::Assignment };
+        for target in targets {
+            if kind == Kind::Assignment || !target.local {
+                self.see(expression, Seen::new(kind, &target.name).local(target.local));
+            }
+        }
+    }
+
+    /// A value that is assigned. A dotted name given to a plain name is followed from there, so that
+    /// reading it says `alias`.
+    pub(crate) fn visit_value(&mut self, value: &'a Expr, mut targets: impl Iterator<Item = &'a Expr>) {
+        let followed = |target: &Expr| {
+            target.as_name_expr().is_some_and(|name| self.resolver.is_followed(name.id.as_str()))
+        };
+        if !is_dotted(value) || !targets.all(followed) {
+            return self.visit_expr(value);
+        }
+        for target in self.see_chain(value, "") {
+            if !target.local {
+                self.see(value, Seen::new(Kind::Reference, &target.name).detail("alias"));
+            }
+        }
+    }
+
+    /// Reports the attributes in a chain whose origin is unknown, and tells what the chain is when it
+    /// is known. `last` says what happens to the last attribute.
+    fn see_chain(&mut self, expression: &'a Expr, last: &str) -> Vec<Target> {
+        let mut attributes = Vec::new();
+        let mut base = expression;
+        while let Expr::Attribute(attribute) = base {
+            attributes.push(attribute);
+            base = &attribute.value;
+        }
+        let meaning = match base {
+            Expr::Name(name) => self.resolver.meaning(name.id.as_str(), self.running_at(name)),
+            _ => {
+                let formats_text = base.is_string_literal_expr() || base.is_f_string_expr();
+                self.visit_expr(base);
+                if formats_text && attributes.last().is_some_and(|it| it.attr.as_str() == "format") {
+                    // The text itself is looked at instead.
+                    attributes.pop();
+                }
+                Meaning::Value
+            }
+        };
+        let Meaning::Known(roots) = meaning else {
+            self.see_attributes(&attributes, last);
+            return Vec::new();
+        };
+        let path: Vec<&str> = attributes.iter().rev().map(|it| it.attr.as_str()).collect();
+        let targets = self.resolver.extend(&roots, &path.join("."));
+        if targets.iter().any(|target| target.local) {
+            self.see_attributes(&attributes, last);
+        }
+        targets
+    }
+
+    fn see_attributes(&mut self, attributes: &[&'a ExprAttribute], last: &str) {
+        for (index, attribute) in attributes.iter().enumerate() {
+            let detail = match index.checked_sub(1).and_then(|before| attributes.get(before)) {
+                Some(next) => next.attr.as_str(),
+                None => last,
+            };
+            let detail = if is_worth_a_detail(attribute.attr.as_str()) { detail } else { "" };
+            self.see(&attribute.attr, Seen::new(Kind::Attribute, attribute.attr.as_str()).detail(detail));
+        }
+    }
+
+    /// A call, by the name of what is called.
+    pub(crate) fn see_call(&mut self, call: &'a ExprCall) {
+        let targets = if is_dotted(&call.func) || call.func.is_attribute_expr() {
+            self.see_chain(&call.func, "()")
+        } else {
+            self.visit_expr(&call.func);
+            Vec::new()
+        };
+        for target in &targets {
+            if ACCESSORS.contains(&target.name.as_str()) && !target.local {
+                self.see_accessor(call, &target.name);
+            } else if !target.local || self.at_import {
+                let constants = describe_arguments(call);
+                let seen = Seen::new(Kind::Call, &target.name).detail(&constants);
+                self.see(call, seen.local(target.local));
+            }
+        }
+        self.visit_arguments(&call.arguments);
+    }
+
+    /// `getattr(x, "name")` and its kin.
+    fn see_accessor(&mut self, call: &'a ExprCall, accessor: &str) {
+        let name = match call.arguments.args.get(1) {
+            Some(Expr::StringLiteral(text)) => text.value.to_str(),
+            _ => "",
+        };
+        let object = call.arguments.args.first().map_or_else(String::new, |it| self.describe_name(it));
+        let detail = format!("{accessor} {object}");
+        self.see(call, Seen::new(Kind::DynamicAttribute, name).detail(&detail));
+        let Some(object) = call.arguments.args.first().filter(|_| !name.is_empty()) else { return };
+        let changes = matches!(accessor, "setattr" | "delattr");
+        for target in self.describe_targets(object) {
+            let known = self.resolver.extend(&[target], name);
+            for target in known.iter().filter(|target| !target.local) {
+                let kind = if changes { Kind::Assignment } else { Kind::Reference };
+                self.see(call, Seen::new(kind, &target.name));
+            }
+        }
+    }
+
+    /// An item of something. Storing into an import changes the import.
+    pub(crate) fn see_subscript(&mut self, subscript: &'a ExprSubscript) {
+        if subscript.ctx != ExprContext::Load {
+            for target in self.describe_targets(&subscript.value) {
+                let name = target.name + "[]";
+                self.see(subscript, Seen::new(Kind::Assignment, &name).local(target.local));
+            }
+        }
+        self.visit_expr(&subscript.value);
+        self.visit_expr(&subscript.slice);
+    }
+
+    fn describe_targets(&self, expression: &Expr) -> Vec<Target> {
+        let Some((root, attributes)) = dotted_parts(expression) else { return Vec::new() };
+        match self.resolver.meaning(root, self.running_at(expression)) {
+            Meaning::Known(roots) => self.resolver.extend(&roots, &attributes),
+            Meaning::Value | Meaning::Unbound => Vec::new(),
+        }
+    }
+
+    /// A name as it would be reported, or what kind of expression stands there.
+    pub(crate) fn describe_name(&self, expression: &Expr) -> String {
+        if let Some(target) = self.describe_targets(expression).first() {
+            return target.name.clone();
+        }
+        match expression {
+            Expr::Lambda(_) => "<lambda>".to_owned(),
+            Expr::Call(call) => format!("{}()", self.describe_name(&call.func)),
+            _ => dotted_parts(expression).map_or_else(
+                || "<expression>".to_owned(),
+                |(root, attributes)| crate::scope::join(root, &attributes),
+            ),
+        }
+    }
+}
+
+/// Attributes of which the use matters, not only the reading.
+fn is_worth_a_detail(attribute: &str) -> bool {
+    attribute.starts_with('_')
+}
+
+/// The arguments of a call, constants as written and `_` for everything else.
+fn describe_arguments(call: &ExprCall) -> String {
+    let positional = call.arguments.args.iter().map(describe_constant);
+    let keywords = call.arguments.keywords.iter().map(|keyword| match &keyword.arg {
+        Some(name) => format!("{name}={}", describe_constant(&keyword.value)),
+        None => "**".to_owned(),
+    });
+    let mut parts: Vec<String> = positional.chain(keywords).take(ARGUMENTS_MAX + 1).collect();
+    if parts.len() > ARGUMENTS_MAX {
+        parts.truncate(ARGUMENTS_MAX);
+        parts.push("…".to_owned());
+    }
+    parts.join(", ")
+}
+
+fn describe_constant(expression: &Expr) -> String {
+    /// Characters of a string that are told.
+    const STRING_MAX: usize = 40;
+    match expression {
+        Expr::StringLiteral(text) => {
+            let start: String = text.value.chars().take(STRING_MAX).collect();
+            format!("{start:?}")
+        }
+        Expr::NumberLiteral(number) => match &number.value {
+            Number::Int(value) => value.as_i64().map_or_else(|| "_".to_owned(), |it| it.to_string()),
+            Number::Float(value) => value.to_string(),
+            Number::Complex { .. } => "_".to_owned(),
+        },
+        Expr::BooleanLiteral(value) => if value.value { "True" } else { "False" }.to_owned(),
+        Expr::NoneLiteral(_) => "None".to_owned(),
+        Expr::Starred(_) => "*".to_owned(),
+        _ => "_".to_owned(),
+    }
+}

@@ -1,0 +1,167 @@
+//! Fingerprints of a project. Each definition has a digest of its normal form; a reference counts as
+//! the digest of what it refers to, some rounds deep, so that no name of the project matters and any
+//! change in what is reached does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ruff_python_ast::visitor::{self, Visitor};
+use ruff_python_ast::{Expr, ExprContext, Stmt};
+use sha2::{Digest, Sha256};
+
+use crate::Fingerprints;
+use crate::definitions::{Body, Definitions};
+use crate::entry::{BUILD_MODEL, TRAINING, defined};
+use crate::known_names::is_dunder;
+use crate::normalise::{Stream, normalise};
+use crate::project::Project;
+use crate::sketch::sketch;
+
+/// How many references deep a change is felt.
+const ROUNDS: u32 = 6;
+/// Names that a framework gives a meaning, so that renaming them is a change.
+const MEANINGFUL_MEMBERS: &[&str] = &["forward", "training", "step", "zero_grad", "backward", "extra_repr"];
+
+type Hash = [u8; 32];
+
+/// Fingerprints and sketches of a project.
+pub(crate) struct Prints {
+    /// The three fingerprints.
+    pub(crate) fingerprints: Fingerprints,
+    /// Signature of what `build_model` reaches.
+    pub(crate) architecture_sketch: Vec<u32>,
+    /// Signature of all definitions.
+    pub(crate) source_sketch: Vec<u32>,
+}
+
+/// Computes them all.
+pub(crate) fn fingerprint(
+    project: &Project<'_>,
+    definitions: &Definitions<'_>,
+    entry_module: Option<usize>,
+) -> Prints {
+    let members = members(project);
+    let indices = 0..definitions.all.len();
+    let streams: Vec<Stream> =
+        indices.clone().map(|index| normalise(project, definitions, &members, index)).collect();
+    let hashes = hash_with_references(&streams);
+    let reach = |names: &[&str]| {
+        let roots = |name: &&str| entry_module.map(|it| defined(project, definitions, it, name));
+        // Which hook a function serves is part of the training.
+        let roots: BTreeMap<&str, Vec<usize>> =
+            names.iter().filter_map(|name| Some((*name, roots(name)?))).collect();
+        let reached = closure(roots.values().flatten().copied(), &streams);
+        (print(&reached, &hashes, &roots), reached)
+    };
+    let (architecture, built) = reach(&[BUILD_MODEL]);
+    let (training, _) = reach(TRAINING);
+    let all: BTreeSet<usize> = indices.collect();
+    let tokens = |indices: &BTreeSet<usize>| {
+        let streams = indices.iter().filter_map(|index| streams.get(*index));
+        sketch(streams.map(|stream| stream.loose.as_slice()))
+    };
+    Prints {
+        architecture_sketch: tokens(&built),
+        source_sketch: tokens(&all),
+        fingerprints: Fingerprints { source: print(&all, &hashes, &BTreeMap::new()), architecture, training },
+    }
+}
+
+fn hash_with_references(streams: &[Stream]) -> Vec<Hash> {
+    let own: Vec<Hash> = streams.iter().map(|stream| Sha256::digest(&stream.exact).into()).collect();
+    let mut hashes = own.clone();
+    for _ in 0..ROUNDS {
+        let round = own.iter().zip(streams).map(|(own, stream)| {
+            let mut hasher = Sha256::new_with_prefix(own);
+            for reference in stream.references.iter().filter_map(|index| hashes.get(*index)) {
+                hasher.update(reference);
+            }
+            hasher.finalize().into()
+        });
+        hashes = round.collect();
+    }
+    hashes
+}
+
+/// All definitions that the roots refer to, directly or not.
+fn closure(roots: impl Iterator<Item = usize>, streams: &[Stream]) -> BTreeSet<usize> {
+    let mut waiting: Vec<usize> = roots.collect();
+    let mut reached = BTreeSet::new();
+    while let Some(index) = waiting.pop() {
+        if reached.insert(index)
+            && let Some(stream) = streams.get(index)
+        {
+            waiting.extend(&stream.references);
+        }
+    }
+    reached
+}
+
+/// One digest of a set of definitions, whatever their order, and of the part that roots play in it.
+fn print(indices: &BTreeSet<usize>, hashes: &[Hash], roots: &BTreeMap<&str, Vec<usize>>) -> String {
+    let mut sorted: Vec<&Hash> = indices.iter().filter_map(|index| hashes.get(*index)).collect();
+    sorted.sort_unstable();
+    let mut hasher = Sha256::new_with_prefix(b"prism.fingerprint/1");
+    for hash in sorted {
+        hasher.update(hash);
+    }
+    for (name, indices) in roots {
+        for hash in indices.iter().filter_map(|index| hashes.get(*index)) {
+            hasher.update(name.as_bytes());
+            hasher.update(hash);
+        }
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Names of attributes that the project itself gives: what is stored on objects and what classes define.
+fn members<'a>(project: &Project<'a>) -> BTreeSet<&'a str> {
+    let mut members = Members::default();
+    for module in &project.modules {
+        members.visit_body(module.body);
+    }
+    let meaningful = |name: &&str| MEANINGFUL_MEMBERS.contains(name) || is_dunder(name);
+    members.names.into_iter().filter(|name| !meaningful(name)).collect()
+}
+
+#[derive(Default)]
+struct Members<'a> {
+    names: BTreeSet<&'a str>,
+}
+
+impl<'a> Visitor<'a> for Members<'a> {
+    fn visit_stmt(&mut self, statement: &'a Stmt) {
+        if let Stmt::ClassDef(class) = statement {
+            for inner in &class.body {
+                match inner {
+                    Stmt::FunctionDef(function) => {
+                        self.names.insert(function.name.as_str());
+                    }
+                    Stmt::Assign(assign) => {
+                        let names = assign.targets.iter().filter_map(Expr::as_name_expr);
+                        self.names.extend(names.map(|name| name.id.as_str()));
+                    }
+                    Stmt::AnnAssign(assign) => {
+                        let name = assign.target.as_name_expr();
+                        self.names.extend(name.map(|name| name.id.as_str()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        visitor::walk_stmt(self, statement);
+    }
+
+    fn visit_expr(&mut self, expression: &'a Expr) {
+        if let Expr::Attribute(attribute) = expression
+            && attribute.ctx == ExprContext::Store
+        {
+            self.names.insert(attribute.attr.as_str());
+        }
+        visitor::walk_expr(self, expression);
+    }
+}
+
+/// Whether a definition only gives another name to something.
+pub(crate) fn is_alias(body: Body<'_>) -> bool {
+    matches!(body, Body::Value(value) if crate::scope::is_dotted(value))
+}

@@ -1,0 +1,228 @@
+//! The modules of a project: what each is called when imported, and what its names stand for, across
+//! files. A file cannot pass for an installed module.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use ruff_python_ast::{Expr, Stmt};
+
+use crate::known_names::{is_builtin, is_installed};
+use crate::scope::{Scope, ScopeKind, join};
+
+/// The most things that one name may stand for; beyond, further ones are not followed.
+pub(crate) const TARGETS_MAX: usize = 4;
+/// The longest chain of re-exports and aliases that is followed.
+const STEPS_MAX: u32 = 16;
+
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Dotted name; a single word for a builtin.
+    pub(crate) name: String,
+    /// Whether it is defined in the project.
+    pub(crate) local: bool,
+}
+
+/// What a name may stand for; empty when it is a value of unknown origin.
+pub(crate) type Targets = Rc<Vec<Target>>;
+
+/// A module of the project with the names that it binds.
+pub(crate) struct ModuleScope<'a> {
+    /// Path of the file.
+    pub(crate) path: &'a str,
+    /// Dotted name, from the root of the project.
+    pub(crate) name: String,
+    /// What relative imports in it start from.
+    pub(crate) package: String,
+    /// The names that it binds.
+    pub(crate) scope: Scope<'a>,
+    /// Its statements.
+    pub(crate) body: &'a [Stmt],
+}
+
+/// All modules of a project.
+pub(crate) struct Project<'a> {
+    /// In the order given.
+    pub(crate) modules: Vec<ModuleScope<'a>>,
+    by_name: BTreeMap<String, usize>,
+    packages: BTreeSet<String>,
+    members: RefCell<BTreeMap<(usize, String), Targets>>,
+}
+
+impl<'a> Project<'a> {
+    /// Collects the names of all modules. Files beside the entry module are found by their bare name
+    /// as well, because the evaluator starts there.
+    pub(crate) fn new(sources: &[(&'a str, &'a [Stmt])], entrypoint: &str) -> Self {
+        let entry_folder = entrypoint.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let mut project = Self {
+            modules: Vec::with_capacity(sources.len()),
+            by_name: BTreeMap::new(),
+            packages: BTreeSet::new(),
+            members: RefCell::default(),
+        };
+        for (path, body) in sources {
+            let (name, package) = module_name(path);
+            let scope = Scope::of_body(ScopeKind::Module, body, &package);
+            let index = project.modules.len();
+            project.register(&name, index);
+            let beside = path.strip_prefix(entry_folder).and_then(|rest| rest.strip_prefix('/'));
+            if let Some(beside) = beside.filter(|_| !entry_folder.is_empty()) {
+                project.register(&module_name(beside).0, index);
+            }
+            project.modules.push(ModuleScope { path, name, package, scope, body });
+        }
+        project
+    }
+
+    fn register(&mut self, name: &str, index: usize) {
+        let top_level = name.split('.').next().unwrap_or(name);
+        if name.is_empty() || is_installed(top_level) {
+            return;
+        }
+        self.by_name.entry(name.to_owned()).or_insert(index);
+        for (at, _) in name.match_indices('.') {
+            self.packages.extend(name.get(..at).map(str::to_owned));
+        }
+    }
+
+    /// Index of the module in that file.
+    pub(crate) fn module_at(&self, path: &str) -> Option<usize> {
+        self.modules.iter().position(|module| module.path == path)
+    }
+
+    /// What a dotted name stands for, imports of the project followed to where they come from.
+    pub(crate) fn canonical(&self, dotted: &str) -> Vec<Target> {
+        self.canonical_within(dotted, 0)
+    }
+
+    fn canonical_within(&self, dotted: &str, steps: u32) -> Vec<Target> {
+        let Some((index, rest)) = self.split_module(dotted) else {
+            let local = self.packages.contains(dotted);
+            return vec![Target { name: dotted.to_owned(), local }];
+        };
+        let Some(module) = self.modules.get(index) else { return Vec::new() };
+        let (member, attributes) = rest.split_once('.').unwrap_or((rest, ""));
+        if member.is_empty() {
+            return vec![Target { name: module.name.clone(), local: true }];
+        }
+        let found = self.member(index, member, steps);
+        found.iter().flat_map(|target| self.extend(target, attributes, steps)).take(TARGETS_MAX).collect()
+    }
+
+    /// The module that the longest prefix names, and the rest.
+    fn split_module<'d>(&self, dotted: &'d str) -> Option<(usize, &'d str)> {
+        if let Some(index) = self.by_name.get(dotted) {
+            return Some((*index, ""));
+        }
+        dotted.rmatch_indices('.').find_map(|(at, _)| {
+            let index = self.by_name.get(dotted.get(..at)?)?;
+            Some((*index, dotted.get(at + 1..)?))
+        })
+    }
+
+    /// A target and attributes of it; a local one may lead to another module.
+    pub(crate) fn extend(&self, target: &Target, attributes: &str, steps: u32) -> Vec<Target> {
+        let name = join(&target.name, attributes);
+        if attributes.is_empty() || !target.local || steps >= STEPS_MAX {
+            return vec![Target { name, local: target.local }];
+        }
+        match self.split_module(&name) {
+            // Only a module can lead elsewhere; an attribute of a definition stays its attribute.
+            Some((_, rest)) if join(&target.name, rest) != name => self.canonical_within(&name, steps + 1),
+            Some((_, rest)) if self.by_name.contains_key(&target.name) && !rest.is_empty() => {
+                self.canonical_within(&name, steps + 1)
+            }
+            _ => vec![Target { name, local: true }],
+        }
+    }
+
+    /// What a name that a module binds stands for.
+    pub(crate) fn member(&self, index: usize, name: &str, steps: u32) -> Targets {
+        let key = (index, name.to_owned());
+        if let Some(found) = self.members.borrow().get(&key) {
+            return Rc::clone(found);
+        }
+        let Some(module) = self.modules.get(index) else { return Targets::default() };
+        let own = Target { name: join(&module.name, name), local: true };
+        // While it is being found, it is itself: a circle of imports ends there.
+        self.members.borrow_mut().insert(key.clone(), Rc::new(vec![own.clone()]));
+        let mut targets = Vec::new();
+        match module.scope.names.get(name) {
+            Some(binding) if steps < STEPS_MAX => {
+                for import in &binding.imports {
+                    targets.extend(self.canonical_within(import, steps + 1));
+                }
+                for alias in binding.aliases.iter().take(TARGETS_MAX) {
+                    targets.extend(self.alias(index, alias, steps + 1));
+                }
+                if targets.is_empty() || binding.opaque {
+                    targets.push(own);
+                }
+            }
+            Some(_) => targets.push(own),
+            None => targets.extend(self.star_member(index, name, steps).unwrap_or_else(|| vec![own])),
+        }
+        targets.truncate(TARGETS_MAX);
+        let targets = Rc::new(targets);
+        self.members.borrow_mut().insert(key, Rc::clone(&targets));
+        targets
+    }
+
+    /// What an unbound name of a module may stand for by its star imports.
+    pub(crate) fn star_member(&self, index: usize, name: &str, steps: u32) -> Option<Vec<Target>> {
+        let stars = &self.modules.get(index)?.scope.stars;
+        let mut targets = Vec::new();
+        for star in stars.iter().take(TARGETS_MAX) {
+            match self.by_name.get(star.as_str()) {
+                Some(other) if steps < STEPS_MAX && self.offers(*other, name) => {
+                    targets.extend(self.member(*other, name, steps + 1).iter().cloned());
+                }
+                Some(_) => {}
+                None => targets.push(Target { name: join(star, name), local: false }),
+            }
+        }
+        (!targets.is_empty()).then_some(targets)
+    }
+
+    fn offers(&self, index: usize, name: &str) -> bool {
+        let scope = self.modules.get(index).map(|module| &module.scope);
+        scope.is_some_and(|scope| scope.names.contains_key(name) || !scope.stars.is_empty())
+    }
+
+    /// What a dotted expression at module level stands for.
+    fn alias(&self, index: usize, expression: &Expr, steps: u32) -> Vec<Target> {
+        let Some((root, attributes)) = dotted_parts(expression) else { return Vec::new() };
+        let bound = self.modules.get(index).is_some_and(|module| module.scope.names.contains_key(root));
+        let roots = if bound || !is_builtin(root) {
+            self.member(index, root, steps)
+        } else {
+            Rc::new(vec![Target { name: root.to_owned(), local: false }])
+        };
+        roots.iter().flat_map(|target| self.extend(target, &attributes, steps)).collect()
+    }
+}
+
+/// The root and the attributes of a dotted expression.
+pub(crate) fn dotted_parts(expression: &Expr) -> Option<(&str, String)> {
+    let mut attributes = Vec::new();
+    let mut expression = expression;
+    while let Expr::Attribute(attribute) = expression {
+        attributes.push(attribute.attr.as_str());
+        expression = &attribute.value;
+    }
+    attributes.reverse();
+    let root = expression.as_name_expr()?.id.as_str();
+    Some((root, attributes.join(".")))
+}
+
+/// Dotted name of the module in a file, and of the package that relative imports start from.
+fn module_name(path: &str) -> (String, String) {
+    let stem = path.strip_suffix(".py").unwrap_or(path);
+    let dotted = stem.replace('/', ".");
+    let folder = dotted.rsplit_once('.').map_or("", |(folder, _)| folder).to_owned();
+    match dotted.strip_suffix("__init__") {
+        Some(package) if package.is_empty() || package.ends_with('.') => (folder.clone(), folder),
+        _ => (dotted, folder),
+    }
+}

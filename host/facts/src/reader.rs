@@ -1,0 +1,66 @@
+//! The whole reading: decode, guard, parse, resolve, report, fingerprint. Total: every input has an
+//! answer, and what cannot be read is an observation.
+
+use ruff_python_ast::{ModModule, Stmt};
+use ruff_python_parser::{ParseError, Parsed, parse_module};
+
+use crate::definitions::Definitions;
+use crate::entry::entry_functions;
+use crate::fingerprint::fingerprint;
+use crate::lines::Lines;
+use crate::observe::observe;
+use crate::project::Project;
+use crate::report::{Place, Report, Seen};
+use crate::source::{Unreadable, check_depth, decode};
+use crate::{Facts, Module, ObservationKind};
+
+/// Reads all modules of a project. `entrypoint` is the path of the module with the entry functions.
+pub fn extract(modules: &[Module], entrypoint: &str) -> Facts {
+    let mut report = Report::default();
+    let mut readable = Vec::with_capacity(modules.len());
+    for module in modules {
+        match read(&module.source) {
+            Ok((text, parsed)) => readable.push((module.path.as_str(), text, parsed)),
+            Err(unreadable) => report_unreadable(&mut report, &module.path, &unreadable),
+        }
+    }
+    let complete = readable.len() == modules.len();
+    let sources: Vec<(&str, &[Stmt])> =
+        readable.iter().map(|(path, _, parsed)| (*path, &*parsed.syntax().body)).collect();
+    let project = Project::new(&sources, entrypoint);
+    for (index, (_, text, _)) in readable.iter().enumerate() {
+        observe(&project, index, &Lines::new(text), &mut report);
+    }
+    let definitions = Definitions::collect(&project);
+    let entry_module = project.module_at(entrypoint);
+    let entries = entry_module.map_or_else(Vec::new, |module| {
+        entry_functions(&project, &definitions, module, |module, offset| {
+            readable.get(module).map_or(0, |(_, text, _)| Lines::new(text).position(offset).0)
+        })
+    });
+    let prints = complete.then(|| fingerprint(&project, &definitions, entry_module));
+    let (architecture_sketch, source_sketch, fingerprints) = match prints {
+        Some(prints) => (prints.architecture_sketch, prints.source_sketch, Some(prints.fingerprints)),
+        None => (Vec::new(), Vec::new(), None),
+    };
+    let observations = report.finish();
+    Facts { observations, entry_functions: entries, fingerprints, architecture_sketch, source_sketch }
+}
+
+fn read(bytes: &[u8]) -> Result<(&str, Parsed<ModModule>), Unreadable> {
+    let text = decode(bytes)?;
+    check_depth(text)?;
+    let parsed = parse_module(text).map_err(|error| syntax_error(text, &error))?;
+    Ok((text, parsed))
+}
+
+fn syntax_error(text: &str, error: &ParseError) -> Unreadable {
+    let (line, column) = Lines::new(text).position(error.location.start().to_u32());
+    Unreadable { way: "syntax", why: error.error.to_string(), line, column }
+}
+
+fn report_unreadable(report: &mut Report, path: &str, unreadable: &Unreadable) {
+    let place = Place { line: unreadable.line, column: unreadable.column, at_import: true };
+    let seen = Seen::new(ObservationKind::Unreadable, unreadable.way).detail(&unreadable.why);
+    report.add(path, place, seen);
+}

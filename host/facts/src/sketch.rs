@@ -1,0 +1,89 @@
+//! MinHash signatures of token shingles: one hash per shingle, a bin per value, empty bins filled from
+//! others (one permutation hashing with optimal densification, Shrivastava 2017). Linear in the tokens.
+
+/// Values of a signature.
+const VALUES: usize = 128;
+/// Tokens of a shingle.
+const SHINGLE: usize = 8;
+
+/// The signature of the shingles of all streams; empty when there is no token.
+pub(crate) fn sketch<'s>(streams: impl Iterator<Item = &'s [u64]>) -> Vec<u32> {
+    let mut bins: Vec<Option<u32>> = vec![None; VALUES];
+    for stream in streams {
+        if stream.len() < SHINGLE {
+            if !stream.is_empty() {
+                put(&mut bins, shingle(stream));
+            }
+            continue;
+        }
+        for window in stream.windows(SHINGLE) {
+            put(&mut bins, shingle(window));
+        }
+    }
+    fill(&bins)
+}
+
+fn shingle(tokens: &[u64]) -> u64 {
+    tokens.iter().fold(0x9E37_79B9_7F4A_7C15, |hash, token| mix(hash ^ *token))
+}
+
+fn put(bins: &mut [Option<u32>], hash: u64) {
+    let bin = usize::try_from(hash >> 57).unwrap_or(0);
+    let value = low_half(hash);
+    if let Some(slot) = bins.get_mut(bin) {
+        *slot = Some(slot.map_or(value, |known| known.min(value)));
+    }
+}
+
+fn fill(bins: &[Option<u32>]) -> Vec<u32> {
+    if bins.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    let donor = |bin: usize| {
+        // The walk depends on the bin alone, so that two signatures borrow alike.
+        (0..).find_map(|step: u64| {
+            let other = mix((bin as u64) << 32 | step) % VALUES as u64;
+            bins.get(usize::try_from(other).ok()?).copied().flatten()
+        })
+    };
+    bins.iter().enumerate().map(|(bin, value)| value.or_else(|| donor(bin)).unwrap_or(0)).collect()
+}
+
+/// The finaliser of SplitMix64.
+pub(crate) fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+fn low_half(hash: u64) -> u32 {
+    hash as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{VALUES, mix, sketch};
+
+    fn similarity(left: &[u32], right: &[u32]) -> usize {
+        left.iter().zip(right).filter(|(left, right)| left == right).count() * 100 / VALUES
+    }
+
+    #[test]
+    fn the_share_of_equal_values_estimates_the_overlap() {
+        let tokens: Vec<u64> = (0..4000).map(mix).collect();
+        let whole = sketch(std::iter::once(tokens.as_slice()));
+        let half = sketch(std::iter::once(&tokens[..2000]));
+        let other: Vec<u64> = (9000..13_000).map(mix).collect();
+        assert_eq!(similarity(&whole, &whole), 100);
+        let estimate = similarity(&whole, &half);
+        assert!((35..=65).contains(&estimate), "{estimate}");
+        assert!(similarity(&whole, &sketch(std::iter::once(other.as_slice()))) < 10);
+    }
+
+    #[test]
+    fn no_token_gives_no_signature() {
+        assert!(sketch(std::iter::empty()).is_empty());
+        assert_eq!(sketch(std::iter::once([1_u64].as_slice())).len(), VALUES);
+    }
+}

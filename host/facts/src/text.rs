@@ -1,0 +1,139 @@
+//! Reports strings whose content matters: attribute walks in format strings, names of special
+//! attributes, annotations that hold code.
+
+use ruff_python_ast::visitor::{self, Visitor};
+use ruff_python_ast::Expr;
+use ruff_python_parser::parse_expression;
+use ruff_text_size::Ranged;
+
+use crate::ObservationKind as Kind;
+use crate::known_names::is_dunder;
+use crate::observe::Observer;
+use crate::report::Seen;
+use crate::source::check_depth;
+
+/// The longest annotation that is read as code, in bytes.
+const ANNOTATION_BYTES_MAX: usize = 1_000;
+
+impl<'a> Observer<'_, 'a> {
+    /// A string literal, or a literal part of an f-string.
+    pub(crate) fn see_string(&mut self, node: &impl Ranged, text: &str) {
+        self.see_long_text(node, "string", text);
+        if is_dunder(text) {
+            self.see(node, Seen::new(Kind::Text, "special-name").detail(text));
+        }
+        if let Some(field) = format_fields(text).find(|field| field.contains(['.', '['])) {
+            self.see(node, Seen::new(Kind::Text, "format-walk").detail(field));
+        }
+    }
+
+    /// A string that stands as a statement.
+    pub(crate) fn see_docstring(&mut self, expression: &Expr) {
+        if let Expr::StringLiteral(text) = expression {
+            self.see_long_text(expression, "docstring", text.value.to_str());
+        }
+    }
+
+    /// An annotation. Strings in it are code that some libraries evaluate.
+    pub(crate) fn see_annotation(&mut self, expression: &'a Expr) {
+        let outer = std::mem::replace(&mut self.in_annotation, true);
+        self.visit_expr(expression);
+        self.in_annotation = outer;
+    }
+
+    /// A string inside an annotation.
+    pub(crate) fn see_text_annotation(&mut self, node: &Expr, text: &str) {
+        let readable = text.len() <= ANNOTATION_BYTES_MAX && check_depth(text).is_ok();
+        let parsed = if readable { parse_expression(text).ok() } else { None };
+        let name = match parsed {
+            None => "annotation-unreadable",
+            Some(parsed) => {
+                let mut code = Code::default();
+                code.visit_expr(parsed.expr());
+                for name in &code.names {
+                    for target in self.describe_text_name(name) {
+                        self.see(node, Seen::new(Kind::Reference, &target));
+                    }
+                }
+                if !code.acts {
+                    return;
+                }
+                "annotation-code"
+            }
+        };
+        self.see(node, Seen::new(Kind::Text, name).detail(text));
+    }
+
+    fn describe_text_name(&self, dotted: &str) -> Vec<String> {
+        let (root, attributes) = dotted.split_once('.').unwrap_or((dotted, ""));
+        match self.resolver.meaning(root, None) {
+            crate::resolve::Meaning::Known(roots) => {
+                let targets = self.resolver.extend(&roots, attributes);
+                targets.into_iter().filter(|target| !target.local).map(|target| target.name).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What an annotation in a string holds.
+#[derive(Default)]
+struct Code {
+    names: Vec<String>,
+    /// Whether it holds more than a type can: calls, lambdas, comprehensions.
+    acts: bool,
+}
+
+impl<'a> Visitor<'a> for Code {
+    fn visit_expr(&mut self, expression: &'a Expr) {
+        if let Some((root, attributes)) = crate::project::dotted_parts(expression) {
+            self.names.push(crate::scope::join(root, &attributes));
+            return;
+        }
+        self.acts |= !matches!(
+            expression,
+            Expr::Subscript(_)
+                | Expr::BinOp(_)
+                | Expr::Tuple(_)
+                | Expr::List(_)
+                | Expr::UnaryOp(_)
+                | Expr::Starred(_)
+                | Expr::StringLiteral(_)
+                | Expr::NumberLiteral(_)
+                | Expr::BooleanLiteral(_)
+                | Expr::NoneLiteral(_)
+                | Expr::EllipsisLiteral(_)
+        );
+        visitor::walk_expr(self, expression);
+    }
+}
+
+/// The replacement fields of a format string: what stands between single braces, up to `:` or `!`.
+fn format_fields(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let (_, after) = rest.split_once('{')?;
+            if let Some(escaped) = after.strip_prefix('{') {
+                rest = escaped;
+                continue;
+            }
+            // A field ends at its brace; a nested one begins a field of its own.
+            let end = after.find(['{', '}']).unwrap_or(after.len());
+            let (field, tail) = after.split_at_checked(end)?;
+            rest = tail;
+            return field.split([':', '!']).next();
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::format_fields;
+
+    #[test]
+    fn fields_end_at_braces_conversions_and_specifications() {
+        let fields: Vec<&str> = format_fields("{a.b} {{no.t}} {c!r:>{width.x}} {0[k]:x").collect();
+        assert_eq!(fields, ["a.b", "c", "width.x", "0[k]"]);
+    }
+}
