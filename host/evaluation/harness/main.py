@@ -1,0 +1,18 @@
+"""Entry point: `python3 -I -B main.py /job/job.json` (or `-`: the job on standard input).
+
+Starts as root with CAP_SETUID, CAP_SETGID and CAP_KILL, or as an ordinary user. Writes JSON lines to
+standard output: progress, log, and at the end exactly one telemetry or fault frame. Exits with 0.
+"""
+
+import os
+import sys
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # before PyTorch starts its threads
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from prism_harness import scorer  # noqa: E402  (the path has to be set first)
+
+if __name__ == "__main__":
+    scorer.main(sys.argv[1] if len(sys.argv) == 2 else "")

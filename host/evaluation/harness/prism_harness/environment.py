@@ -1,0 +1,59 @@
+"""What the measurements were made with."""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import sys
+
+import torch
+
+
+def settle_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+    try:
+        torch.set_num_interop_threads(1)
+    except RuntimeError:
+        pass  # already in use; it is 1 by the environment variables
+
+
+def blas_name() -> str:
+    """Which matrix library is loaded: openblas, mkl, blis, atlas, reference or unknown."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            files = {line.split()[-1] for line in maps if "/" in line}
+    except OSError:
+        files = set()
+    names = " ".join(os.path.realpath(file) for file in files).lower()
+    for pattern, name in (("openblas", "openblas"), ("libmkl|mkl_", "mkl"), ("libblis", "blis"), ("atlas", "atlas")):
+        if re.search(pattern, names):
+            return name
+    if "mkl" in torch.__config__.show().lower() and torch.backends.mkl.is_available():
+        return "mkl"
+    return "reference" if re.search(r"libblas\.so", names) else "unknown"
+
+
+def library_paths() -> list[str]:
+    """Folders that a guest has to read: the interpreter, its packages and the system's libraries."""
+    paths = ["/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/dev/null", "/dev/zero", "/dev/urandom"]
+    paths += [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.realpath(sys.executable))]
+    paths += [os.path.dirname(os.path.dirname(torch.__file__)), *site.getsitepackages()]
+    paths.append(os.path.dirname(os.path.abspath(__file__)))
+    return [path for path in dict.fromkeys(paths) if path not in ("", "/") and os.path.exists(path)]
+
+
+def describe(job, missing_layers: list[str], threads: int) -> dict:
+    return {
+        "image_digest": job.image_digest,
+        "torch": torch.__version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "device_kind": "cpu",
+        "device_count": 1,
+        "precision": "fp32",
+        "blas": blas_name(),
+        "threads": threads,
+        "deterministic": True,
+        "isolation": "two_user" if job.two_user else "single_user",
+        "layers_missing": sorted(missing_layers),
+    }

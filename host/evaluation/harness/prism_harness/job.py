@@ -1,0 +1,152 @@
+"""The job description, checked once at the edge."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from .faults import DATA, JOB, Fault
+
+SCHEMA = "prism.job/1"
+_JOB_BYTES_MAX = 32 * 1024 * 1024
+_KINDS = ("full", "architecture_only", "training_for_arch")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One size of the ladder."""
+
+    size_id: str
+    d_model: int
+    n_layer: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything the host decided about this evaluation."""
+
+    submission_id: str
+    eval_id: str
+    kind: str
+    tier: str
+    architecture: dict
+    training: dict | None
+    plan: dict
+    rungs: list[Rung]
+    seeds: list[int]
+    secret: bytes
+    two_user: bool
+    scorer_uid: int
+    worker_uid: int
+    auditor_uid: int
+    wall_ms: int
+    memory_bytes: int
+    log_bytes: int
+    corpus_id: str
+    train_path: str
+    val_path: str
+    image_digest: str | None
+    reference_runs: list[dict]
+    reference_sizes: list[dict]
+
+    @property
+    def has_own_recipe(self) -> bool:
+        return self.training is not None and self.kind != "architecture_only"
+
+
+def read_bytes(path: str, limit: int) -> bytes:
+    """A file that belongs to the scorer; `fd:N` is an inherited descriptor, `-` standard input."""
+    if path == "-":
+        fd = 0
+    elif path.startswith("fd:"):
+        fd = int(path[3:])
+    else:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(f"more than {limit} bytes")
+    return data
+
+
+def owner_of(path: str) -> int | None:
+    """The user who owns a regular file, for a root without the right to read other users' files."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_uid if stat.S_ISREG(status.st_mode) else None
+
+
+def read_corpus(path: str) -> bytes:
+    try:
+        return read_bytes(path, 1 << 30)
+    except (OSError, ValueError) as error:
+        raise Fault(DATA, f"the corpus cannot be read: {error}") from None
+
+
+def parse(raw: bytes) -> Job:
+    """The job in `raw`, or a platform fault that names the field."""
+    try:
+        document = json.loads(raw)
+        if document["schema"] != SCHEMA:
+            raise Fault(JOB, f"the job has schema `{document['schema']}`, expected `{SCHEMA}`")
+        return _job(document)
+    except Fault:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise Fault(JOB, f"the job is not usable: {type(error).__name__} {error}") from None
+
+
+def _job(document: dict) -> Job:
+    plan, isolation, limits, data = (document[name] for name in ("plan", "isolation", "limits", "data"))
+    rungs = [Rung(str(r["size_id"]), _count(r["d_model"]), _count(r["n_layer"]), _count(r["steps"])) for r in plan["sizes"]]
+    seeds = [int(seed) for seed in document["seeds"]][: _count(plan["seeds"])]
+    if document["kind"] not in _KINDS or not rungs:
+        raise ValueError("kind or sizes")
+    if len(set(seeds)) < plan["seeds"]:
+        raise ValueError(f"the plan needs {plan['seeds']} different seeds")
+    secret = bytes.fromhex(document["secret"])
+    if len(secret) < 32:
+        raise ValueError("the secret has less than 32 bytes")
+    if isolation["mode"] not in ("two_user", "single_user"):
+        raise ValueError("isolation.mode")
+    return Job(
+        submission_id=str(document["submission_id"]),
+        eval_id=str(document["eval_id"]),
+        kind=document["kind"],
+        tier=str(document["tier"]),
+        architecture=_part(document["architecture"]),
+        training=_part(document["training"]) if document.get("training") else None,
+        plan=plan,
+        rungs=rungs,
+        seeds=seeds,
+        secret=secret,
+        two_user=isolation["mode"] == "two_user",
+        scorer_uid=int(isolation.get("scorer_uid", 0)),
+        worker_uid=int(isolation.get("worker_uid", 0)),
+        auditor_uid=int(isolation.get("auditor_uid", 0)),
+        wall_ms=_count(limits["wall_ms"]),
+        memory_bytes=_count(limits["memory_bytes"]),
+        log_bytes=_count(limits["log_bytes"]),
+        corpus_id=str(data["corpus_id"]),
+        train_path=str(data["train"]),
+        val_path=str(data["val"]),
+        image_digest=document.get("image_digest"),
+        reference_runs=list(document.get("reference_runs") or []),
+        reference_sizes=list(document.get("reference_sizes") or []),
+    )
+
+
+def _part(part: dict) -> dict:
+    return {"dir": str(part["dir"]), "entrypoint": str(part["entrypoint"])}
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ValueError(f"`{value}` is not a positive whole number")
+    return value

@@ -1,0 +1,135 @@
+"""The trusted process: owns the job, the data, the clock and the metrics.
+
+Order matters here. The launcher is forked before the job is read, so no guest inherits a secret; the
+scorer gives up root before it reads anything of the miner's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+
+from . import confine, faults
+from .faults import Fault
+from .frames import FrameWriter
+
+_JOB_BYTES_MAX = 32 * 1024 * 1024
+_WALL_MARGIN_S = 2.0
+
+
+def main(job_path: str) -> None:
+    frames = FrameWriter()
+    started = time.monotonic()
+    drain = None
+    try:
+        if not job_path:
+            raise Fault(faults.JOB, "usage: main.py JOB")
+        launcher = _load_torch_and_fork()
+        from .drain import LogDrain  # these need PyTorch, whose absence is a fault of its own
+
+        job, corpus_bytes = _read_secrets(job_path)
+        drain = LogDrain(job.log_bytes)
+        result = _evaluate(job, job_path, corpus_bytes, launcher, drain, frames, started)
+        _tell_log(frames, drain)
+        frames.telemetry(result)
+    except Fault as fault:
+        _tell_log(frames, drain)
+        frames.fault(fault)
+    except Exception:
+        traceback.print_exc(file=sys.stderr)
+        frames.fault(Fault(faults.INTERNAL, "a defect in the harness; its trace is on standard error"))
+
+
+def _load_torch_and_fork():
+    try:
+        import torch
+
+        from . import environment
+
+        environment.settle_threads(1)
+        torch.zeros(2, 2) @ torch.zeros(2, 2)
+    except Exception as error:
+        raise Fault(faults.TORCH, f"PyTorch does not work: {type(error).__name__}: {error}") from None
+    from .launcher import Launcher
+
+    return Launcher()
+
+
+def _read_secrets(path: str):
+    """Reads job and corpus, and gives up root. A file that root may not read (without the right to
+    override permissions) is read as its owner, who has to be the scorer."""
+    from . import job as jobs
+
+    isolated = os.geteuid() == 0
+    owner = jobs.owner_of(path)
+    confine.hide_memory()
+    try:
+        raw = jobs.read_bytes(path, _JOB_BYTES_MAX)
+    except PermissionError:
+        if not isolated or owner is None:
+            raise Fault(faults.JOB, "the job cannot be read") from None
+        confine.become(owner)
+        raw = jobs.read_bytes(path, _JOB_BYTES_MAX)
+    except (OSError, ValueError):
+        raise Fault(faults.JOB, "the job cannot be read") from None
+    job = jobs.parse(raw)
+    if job.two_user:
+        users = {job.scorer_uid, job.worker_uid, job.auditor_uid}
+        if not isolated or len(users) < 3 or 0 in users:
+            raise Fault(faults.ISOLATION, "two-user isolation needs root at the start and three different users")
+    data = []
+    for file in (job.train_path, job.val_path):
+        data.append(_read_before_or_after(job, file))
+    if job.two_user and os.geteuid() == 0:
+        confine.become(job.scorer_uid)
+    confine.hide_memory()  # a change of user resets it
+    confine.forgo_privileges()
+    return job, data
+
+
+def _read_before_or_after(job, path: str) -> bytes:
+    from . import job as jobs
+
+    if job.two_user and os.geteuid() == 0 and not os.access(path, os.R_OK) and not path.startswith("fd:"):
+        confine.become(job.scorer_uid)
+    return jobs.read_corpus(path)
+
+
+def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: FrameWriter, started: float) -> dict:
+    from . import environment
+    from .corpus import Corpus
+    from .evaluation import Evaluation
+    from .peer import Bench
+    from .shared import Layout
+    from .streams import Streams
+
+    plan, choices = job.plan, Streams(job.secret)
+    corpus = Corpus(*corpus_bytes, choices.permutation(plan["vocab_size"]))
+    rows_max = max(plan["batch_seqs"], plan["own_recipe"]["batch_max"], plan["val"]["chunk_rows"], plan["val"]["strict_rows"])
+    bench = Bench(
+        launcher=launcher,
+        drain=drain,
+        layout=Layout(rows_max * (plan["seq_len"] + 1), rows_max * plan["seq_len"] * plan["vocab_size"], plan["state_bytes_max"]),
+        plan=plan,
+        memory_bytes=job.memory_bytes,
+        deadline=started + job.wall_ms / 1000.0 - _WALL_MARGIN_S,
+        uids={"worker": job.worker_uid, "auditor": job.auditor_uid} if job.two_user else {"worker": None, "auditor": None},
+        readable=environment.library_paths(),
+        forbidden=[path for path in (job_path, job.train_path, job.val_path) if path.startswith("/")],
+        processes=plan["processes_max"] if job.two_user else 4096,
+    )
+    try:
+        return Evaluation(job, bench, corpus, choices, frames).run()
+    finally:
+        launcher.close()
+
+
+def _tell_log(frames: FrameWriter, drain) -> None:
+    if drain is None:
+        return
+    for stream in ("stdout", "stderr"):
+        text = drain.text(stream)
+        if text:
+            frames.log(stream, text)

@@ -1,0 +1,71 @@
+"""The scorer's arithmetic on committed logits. The distribution is normalised here, so a guest cannot
+hand in probabilities that do not sum to one."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+LN2 = math.log(2.0)
+KL_NATS_MAX = 100.0  # stands for "not comparable": one side finite, the other not
+
+
+def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    return torch.log_softmax(logits.double(), dim=-1)
+
+
+def token_nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood in nats of each target; not finite where the logits are not."""
+    chosen = torch.log_softmax(logits, dim=-1).gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    return -chosen
+
+
+def step_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
+    """One value per column of the telemetry for logits (B, T, V) and targets (B, T)."""
+    log_p = torch.log_softmax(logits, dim=-1)
+    nll = -log_p.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    finite = torch.isfinite(nll)
+    usable = torch.isfinite(logits)
+    bounded = torch.where(usable, logits, torch.zeros_like(logits))
+    z = torch.logsumexp(logits, dim=-1)
+    z = z[torch.isfinite(z)]
+    entropy = -(log_p.exp() * torch.where(torch.isfinite(log_p), log_p, torch.zeros_like(log_p))).sum(-1)
+    entropy = entropy[torch.isfinite(entropy)]
+    return {
+        "nll_sum": float(nll[finite].double().sum()),
+        "n_tok": int(nll.numel()),
+        "n_bytes": int(nll.numel()),
+        "z_mean": float(z.double().mean()) if z.numel() else 0.0,
+        "logit_absmax": float(bounded.abs().max()),
+        "logit_rms": float(bounded.double().pow(2).mean().sqrt()),
+        "entropy": float(entropy.double().mean()) if entropy.numel() else 0.0,
+        "nonfinite": int((~finite).sum()),
+    }
+
+
+def kl_nats(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """KL(p‖q) over the last dimension of two sets of log-probabilities. Where both are not finite
+    they agree (0); where one is, they differ as much as can be."""
+    p_ok, q_ok = ~torch.isnan(p).any(-1), ~torch.isnan(q).any(-1)
+    weight = p.exp()
+    term = torch.where(weight > 0, weight * (p - q), torch.zeros_like(p))
+    kl = term.sum(-1).clamp(min=0.0, max=KL_NATS_MAX)
+    kl = torch.where(p_ok & q_ok & ~torch.isnan(kl), kl, torch.full_like(kl, KL_NATS_MAX))
+    return torch.where(~p_ok & ~q_ok, torch.zeros_like(kl), kl)
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean and its standard error; (0, 0) of nothing, error 0 of a single value."""
+    if not values:
+        return 0.0, 0.0
+    mean = math.fsum(values) / len(values)
+    if len(values) < 2:
+        return mean, 0.0
+    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    return mean, math.sqrt(variance / len(values))
+
+
+def charged_nats(nll: torch.Tensor, vocab_size: int) -> torch.Tensor:
+    """Losses in which a token that is not finite costs 2 ln V."""
+    return torch.where(torch.isfinite(nll), nll, torch.full_like(nll, 2.0 * math.log(vocab_size)))

@@ -1,0 +1,141 @@
+"""Puts the measurements into `prism.telemetry/1`. Raw rows only: no score is computed here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+
+from . import environment
+from .corpus import Corpus
+from .faults import INTERNAL, Fault
+from .job import Job
+from .peer import Bench
+from .project import ARCHITECTURE_HOOKS, HOOKS
+from .streams import Streams
+from .training_run import RunResult
+
+BYTES_MAX = 4 * 1024 * 1024
+
+
+def assemble(
+    job: Job, bench: Bench, corpus: Corpus, choices: Streams, results: list[RunResult],
+    cached: list[dict], checks: dict, timing: dict,
+) -> dict:
+    """The document; a defect of ours that would make it invalid is a platform fault."""
+    permutation = choices.permutation(job.plan["vocab_size"])
+    runs = [_finished(result.row) for result in results] + cached
+    if job.has_own_recipe:
+        runs += [_same_as(run) for run in runs if run["role"] == "reference"]
+    document = {
+        "schema": "prism.telemetry/1",
+        "submission_id": job.submission_id,
+        "eval_id": job.eval_id,
+        "kind": job.kind,
+        "tier": job.tier,
+        "plan": {"name": job.plan["name"], **timing},
+        "env": environment.describe(job, sorted(bench.layers_missing), job.plan["threads"]),
+        "data": {
+            "corpus_id": job.corpus_id,
+            "train_sha256": corpus.train_sha256,
+            "val_sha256": corpus.val_sha256,
+            "vocab_size": job.plan["vocab_size"],
+            "bytes_per_token": 1.0,
+            "perm_commit": choices.commitment(permutation),
+            "perm_revealed": permutation.hex(),
+            "salt_revealed": choices.salt,
+        },
+        "reference_id": job.plan["reference_id"],
+        "incumbent_id": None,
+        "seed_commits": [choices.commitment(str(seed).encode()) for seed in job.seeds],
+        "seeds_revealed": job.seeds,
+        "sizes": _sizes(job, results),
+        "runs": runs,
+        "checks": checks,
+        "hooks": _hooks(results, job, checks),
+        "compute": _compute(job, bench, results),
+        "anomalies": _anomalies(job, bench, results),
+    }
+    _verify(document)
+    return document
+
+
+def _finished(row: dict) -> dict:
+    return {**row, "probe": "recipe" if row["own_recipe"] else "base"}
+
+
+def _same_as(run: dict) -> dict:
+    """The reference's own recipe is the evaluator's: the run stands for both and is not repeated."""
+    return {**run, "run_id": f"{run['run_id']}-own", "own_recipe": True, "probe": "recipe", "same_as": run["run_id"]}
+
+
+def _sizes(job: Job, results: list[RunResult]) -> list[dict]:
+    rungs = {rung.size_id: rung for rung in job.rungs}
+    found: dict = {}
+    for result in results:
+        row, key = result.row, (result.row["role"], result.row["size_id"])
+        if key not in found or found[key]["params_total"] < result.parameters:
+            rung = rungs[row["size_id"]]
+            found[key] = {
+                "size_id": row["size_id"], "role": row["role"], "d_model": rung.d_model, "n_layer": rung.n_layer,
+                "params_total": result.parameters, "params_active": result.parameters,
+                "state_bytes": len(result.last.raw), "flops_per_token": 6.0 * result.parameters,
+            }
+    sizes = list(found.values())
+    if not any(size["role"] == "reference" for size in sizes):
+        sizes += [size for size in job.reference_sizes if size.get("role") == "reference" and size.get("size_id") in rungs]
+    return sizes
+
+
+def _hooks(results: list[RunResult], job: Job, checks: dict) -> list[dict]:
+    """Presence as the worker declares it; calls as many as the scorer asked for under the precedence."""
+    candidate = [result for result in results if result.row["role"] == "candidate"]
+    present = {name: any(result.hooks.get(name) is True for result in candidate) for name in HOOKS}
+    steps = sum(result.row["steps_done"] for result in candidate if result.row["own_recipe"])
+    predictions = sum(result.row["steps_done"] + -(-job.plan["val"]["rows"] // job.plan["val"]["chunk_rows"]) for result in candidate)
+    infer = next((name for name in ARCHITECTURE_HOOKS if present[name]), None)
+    train = next((name for name in ("train_step", "compute_loss") if present[name]), None)
+    calls = {name: 0 for name in HOOKS}
+    if infer:
+        calls[infer] = predictions
+    if train:
+        calls[train] = steps
+    if present["configure_optimizer"]:
+        calls["configure_optimizer"] = sum(result.row["own_recipe"] for result in candidate)
+    return [{"name": name, "present": present[name], "calls": calls[name]} for name in HOOKS]
+
+
+def _compute(job: Job, bench: Bench, results: list[RunResult]) -> dict:
+    flops = sum(6.0 * r.parameters * sum(r.row["cols"]["n_tok"]) for r in results if r.row["role"] == "candidate")
+    return {
+        "flops": flops,
+        "worker_cpu_s": bench.cpu_s.get("candidate", 0.0),
+        "reference_cpu_s": bench.cpu_s.get("reference", 0.0),
+        "gpu_s": None,
+        "peak_rss_bytes": bench.rss_bytes.get("candidate", 0),
+        "peak_vram_bytes": None,
+    }
+
+
+def _anomalies(job: Job, bench: Bench, results: list[RunResult]) -> list[dict]:
+    found = {
+        "stdout_metrics_ignored": bench.drain.metrics_lines,
+        "log_truncated_bytes": bench.drain.dropped_bytes,
+        "blas_reference": int(environment.blas_name() == "reference"),
+        **{f"{layer}_unavailable": 1 for layer in bench.layers_missing},
+        "recipe_batch_clamped": sum(_clamped(job, result) for result in results),
+    }
+    return [{"code": code, "n": n} for code, n in sorted(found.items()) if n]
+
+
+def _clamped(job: Job, result: RunResult) -> bool:
+    return bool(result.recipe) and result.row["own_recipe"] and result.recipe.get("batch_size") != result.row["batch_seqs"]
+
+
+def _verify(document: dict) -> None:
+    try:
+        size = len(json.dumps(document, allow_nan=False))
+    except ValueError as error:
+        raise Fault(INTERNAL, f"the telemetry is not strict JSON: {error}") from None
+    if size > BYTES_MAX:
+        raise Fault(INTERNAL, f"the telemetry takes {size} bytes")

@@ -1,0 +1,106 @@
+"""Runs the harness end to end, as the host does: a job directory in, JSON lines out."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+EVALUATION = HERE.parent.parent
+PROJECTS = HERE / "projects"
+SCORER, WORKER, AUDITOR, PLAIN = 64101, 64102, 64103, 64104
+SEEDS = [123456789, 987654321]
+SECRET = "5a" * 32
+
+
+class Answer:
+    """The frames of one evaluation."""
+
+    def __init__(self, completed):
+        self.stderr = completed.stderr.decode("utf-8", "replace")
+        self.returncode = completed.returncode
+        self.frames = [json.loads(line, parse_constant=lambda name: 1 / 0) for line in completed.stdout.splitlines()]
+
+    def of(self, kind):
+        return [frame for frame in self.frames if frame["frame"] == kind]
+
+    @property
+    def telemetry(self):
+        found = self.of("telemetry")
+        assert len(found) == 1 and not self.of("fault"), (self.of("fault"), self.stderr)
+        return found[0]["telemetry"]
+
+    @property
+    def fault(self):
+        found = self.of("fault")
+        assert len(found) == 1 and not self.of("telemetry"), self.stderr
+        return found[0]
+
+    @property
+    def log(self):
+        return "".join(frame["text"] for frame in self.of("log"))
+
+
+def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training=True, changes=None, limits=None, by_stdin=False, architecture=None):
+    """`project` is a folder under projects/ or a dict of file names to text."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-job-"))
+    try:
+        command, stdin = _prepare(folder, project, plan, kind, two_user, training, changes or {}, limits or {}, by_stdin, architecture)
+        user = {} if two_user else {"user": PLAIN, "group": PLAIN, "extra_groups": []}
+        completed = subprocess.run(command, input=stdin, capture_output=True, timeout=300, cwd="/", env={"PATH": "/usr/bin:/bin"}, **user)
+        return Answer(completed)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _prepare(folder, project, plan_name, kind, two_user, training, changes, limits, by_stdin, architecture):
+    os.chmod(folder, 0o755)
+    shutil.copytree(HERE.parent, folder / "harness", ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    _write_project(folder / "project", project)
+    if architecture is not None:
+        _write_project(folder / "architecture", architecture)
+    (folder / "data").mkdir()
+    for source, target in (("train.txt", "train.bin"), ("val.txt", "val.bin")):
+        shutil.copy(EVALUATION / "corpus" / "smoke" / source, folder / "data" / target)
+    plan = {**json.loads((EVALUATION / "plans" / f"{plan_name}.json").read_text()), **changes}
+    own = {"dir": str(folder / "project"), "entrypoint": "model.py"}
+    job = {
+        "schema": "prism.job/1", "submission_id": "s-1", "eval_id": "e-1", "kind": kind, "tier": "smoke",
+        "architecture": {"dir": str(folder / "architecture"), "entrypoint": "model.py"} if architecture is not None else own,
+        "training": own if training else None,
+        "plan": plan, "seeds": SEEDS, "secret": SECRET,
+        "isolation": {"mode": "two_user" if two_user else "single_user", "scorer_uid": SCORER, "worker_uid": WORKER, "auditor_uid": AUDITOR},
+        "limits": {"wall_ms": 120_000, "memory_bytes": 2 << 30, "log_bytes": 65_536, **limits},
+        "data": {"corpus_id": "smoke-en/1", "train": str(folder / "data" / "train.bin"), "val": str(folder / "data" / "val.bin")},
+        "image_digest": None,
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    owner = SCORER if two_user else PLAIN
+    for path, mode in ((folder / "job.json", 0o400), (folder / "data", 0o500), (folder / "data" / "train.bin", 0o400), (folder / "data" / "val.bin", 0o400)):
+        os.chown(path, owner, owner)
+        os.chmod(path, mode)
+    main = str(folder / "harness" / "main.py")
+    if by_stdin:
+        return [sys.executable, "-I", "-B", main, "-"], json.dumps(job).encode()
+    return [sys.executable, "-I", "-B", main, str(folder / "job.json")], b""
+
+
+def _write_project(target, project):
+    if isinstance(project, str):
+        shutil.copytree(PROJECTS / project, target)
+        return
+    target.mkdir()
+    for name, text in project.items():
+        (target / name).write_text(text)
+
+
+def transformer(**replaced):
+    """The honest project's source with parts replaced."""
+    source = (PROJECTS / "honest" / "model.py").read_text()
+    for old, new in replaced.values():
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    return {"model.py": source}
