@@ -32,6 +32,9 @@ pub struct EvaluationJob {
     pub plan: String,
     /// The submission's own files.
     pub project: ProjectTree,
+    /// Path of the module in `project` with `get_recipe` and the training hooks, often the entry
+    /// module itself; none when the project claims no training (the evaluator's recipe alone trains it).
+    pub training_entrypoint: Option<String>,
     /// The family's canonical project, when the submission has no `build_model` of its own.
     pub architecture: Option<ProjectTree>,
     /// Paired seeds, drawn after the code was committed.

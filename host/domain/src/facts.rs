@@ -106,8 +106,11 @@ pub struct SourceFacts {
 pub struct ProjectFacts {
     /// What it claims to bring.
     pub kind: ProjectKind,
-    /// Path of the module with the entry functions.
+    /// Path of the module with `build_model`; the training module when the project has no architecture.
     pub entrypoint: String,
+    /// Path of the module with `get_recipe` and the training hooks, often the entry module itself;
+    /// none when the project claims no training.
+    pub training_entrypoint: Option<String>,
     /// The family that it names as its target, as written in the manifest.
     pub target_family: Option<String>,
     /// The files, by path.

@@ -6,6 +6,7 @@
 
 pub mod ids;
 pub mod time;
+pub mod entropy;
 pub mod submission;
 pub mod finding;
 pub mod facts;

@@ -206,6 +206,8 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// It was stored and waits for its first stage.
+    Accepted,
     /// A worker took the due stage under a lease.
     Claimed,
     /// The worker gave it back, or its lease ran out; the stage is due again.
@@ -257,6 +259,7 @@ impl Event {
     /// Stable name.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Accepted => "accepted",
             Self::Claimed => "claimed",
             Self::Released { .. } => "released",
             Self::StageDone => "stage_done",

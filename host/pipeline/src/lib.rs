@@ -1,1 +1,87 @@
-//! The flow of a submission: load, decide, commit.
+//! The flow of a submission: facts, review, evaluation, scoring, attribution; then weights.
+//!
+//! **Every stage reads the same way: load, decide, commit.** Load reads what earlier stages stored;
+//! decide is pure but for the one effect that the stage is about (a policy call, an evaluation);
+//! commit is one transaction that stores the result, changes the state, appends one event and
+//! enqueues the next stage. A crash anywhere resumes at the last commit. This crate sees policies and
+//! evaluators as traits of the domain and knows neither WebAssembly nor containers.
+
+mod seeds;
+mod reason;
+mod outcome;
+mod evidence;
+mod project;
+mod submit;
+mod facts;
+mod review;
+mod evaluation;
+mod scoring;
+mod attribution;
+mod comparison;
+mod ledger_changes;
+mod holds;
+mod weights;
+mod driver;
+mod sweeper;
+mod check;
+
+use std::sync::Arc;
+
+use prism_domain::entropy::Entropy;
+use prism_domain::evaluation::Evaluator;
+use prism_domain::policy::{Policies, SourceReader};
+use prism_domain::time::{Clock, EpochLength};
+use prism_store::Store;
+use tokio::sync::Notify;
+
+pub use check::{CheckReport, check_upload};
+pub use driver::{Boundary, BoundaryHook, ProgressBoard};
+pub use holds::{ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining, Resolution};
+pub use outcome::StageError;
+pub use seeds::{BEACON_KEY_LEN, Beacon};
+pub use submit::{SubmitError, SubmitRequest};
+pub use weights::CurrentWeights;
+
+/// What the flow needs to know.
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// Length of a reward epoch.
+    pub epoch: EpochLength,
+    /// Name of the probe plan.
+    pub plan: String,
+    /// Paired seeds of an evaluation.
+    pub seeds: usize,
+    /// How long a worker may be silent before its stage is given to another, milliseconds.
+    pub lease_ms: i64,
+    /// Tries of a stage before the submission fails through a fault of ours.
+    pub max_attempts: u32,
+    /// How long a stage rests after a fault of ours, milliseconds; doubled with each try.
+    pub retry_ms: i64,
+}
+
+/// Everything that the flow works with.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// The database.
+    pub store: Store,
+    /// Where decisions are taken.
+    pub policies: Arc<dyn Policies>,
+    /// Reads Python as data.
+    pub reader: Arc<dyn SourceReader>,
+    /// Trains and measures.
+    pub evaluator: Arc<dyn Evaluator>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh identifiers.
+    pub entropy: Arc<dyn Entropy>,
+    /// Seeds.
+    pub beacon: Beacon,
+    /// Settings.
+    pub config: PipelineConfig,
+    /// What runs right now.
+    pub progress: ProgressBoard,
+    /// Wakes idle workers when there may be something to do.
+    pub wake: Arc<Notify>,
+    /// Called at the boundaries of each stage.
+    pub boundary: BoundaryHook,
+}

@@ -1,0 +1,250 @@
+//! The workers: claim what is due, do it under a lease, commit; give back what cannot be done.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prism_domain::evaluation::Progress;
+use prism_domain::ids::SubmissionId;
+use prism_domain::policy::PolicySet;
+use prism_domain::submission::{Blame, Event, HoldCause, Stage, State};
+use prism_store::{Claim, StageCommit, StoreError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Pipeline;
+use crate::outcome::{Remedy, StageError};
+use crate::{attribution, evaluation, facts, review, scoring};
+
+/// Stages that take milliseconds; one task does them in turn.
+const LIGHT_STAGES: [Stage; 4] = [Stage::Facts, Stage::Review, Stage::Scoring, Stage::Attribution];
+/// How long an idle worker waits before it looks again although nobody woke it, milliseconds.
+const IDLE_MS: u64 = 500;
+/// A lease is renewed this many times before it would run out.
+const HEARTBEATS_PER_LEASE: i64 = 4;
+/// Longest rest between tries, milliseconds.
+const RETRY_MAX_MS: i64 = 600_000;
+
+/// The points of a stage at which a crash would be most interesting. Production passes them by;
+/// the crash tests end the process there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// The claim is durable, nothing is done.
+    Claimed,
+    /// The stage's work is done, nothing of it is stored.
+    Decided,
+    /// The result is durable.
+    Committed,
+}
+
+/// Called at each [`Boundary`].
+pub type BoundaryHook = Arc<dyn Fn(Stage, Boundary) + Send + Sync>;
+
+/// What is being evaluated in this process, for whoever wants to watch.
+#[derive(Clone, Default)]
+pub struct ProgressBoard(Arc<Mutex<BTreeMap<SubmissionId, Progress>>>);
+
+impl ProgressBoard {
+    /// The latest word on a submission's evaluation.
+    pub fn get(&self, id: SubmissionId) -> Option<Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    pub(crate) fn tell(&self, id: SubmissionId, progress: Progress) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, progress);
+    }
+
+    pub(crate) fn forget(&self, id: SubmissionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+impl Pipeline {
+    /// Works until `stop`: one task for the quick stages, `evaluations` tasks that train. What is
+    /// under way at `stop` is given back, and the sandbox with it is killed.
+    pub async fn work(&self, worker_id: &str, evaluations: usize, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let light = self.clone();
+        let name = format!("{worker_id}/light");
+        let token = stop.clone();
+        tasks.spawn(async move { light.work_on(&name, &LIGHT_STAGES, &token).await });
+        for index in 0..evaluations {
+            let heavy = self.clone();
+            let name = format!("{worker_id}/evaluation-{index}");
+            let token = stop.clone();
+            tasks.spawn(async move { heavy.work_on(&name, &[Stage::Evaluation], &token).await });
+        }
+        let sweeper = self.clone();
+        let token = stop.clone();
+        tasks.spawn(async move { sweeper.sweep(&token).await });
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn work_on(&self, worker_id: &str, stages: &[Stage], stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.work_once(worker_id, stages, stop).await {
+                Ok(true) => {}
+                Ok(false) => self.rest(stop).await,
+                Err(error) => {
+                    tracing::error!(worker_id, code = error.code(), %error, "cannot claim work");
+                    self.rest(stop).await;
+                }
+            }
+        }
+    }
+
+    async fn rest(&self, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.wake.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(IDLE_MS)) => {}
+        }
+    }
+
+    /// Claims and does one due stage; false when nothing is due.
+    pub async fn work_once(
+        &self,
+        worker_id: &str,
+        stages: &[Stage],
+        stop: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let Some(claim) = self.store.claim(worker_id, stages, now, self.config.lease_ms).await?
+        else {
+            return Ok(false);
+        };
+        (self.boundary)(claim.stage, Boundary::Claimed);
+        let outcome = tokio::select! {
+            outcome = self.perform(&claim) => outcome,
+            lost = self.keep_lease(&claim) => Err(StageError::Store(lost)),
+            () = stop.cancelled() => {
+                self.give_back(&claim, "the worker stops", now.as_micros(), false).await;
+                return Ok(true);
+            }
+        };
+        self.finish(&claim, outcome).await;
+        self.wake.notify_waiters();
+        Ok(true)
+    }
+
+    async fn perform(&self, claim: &Claim) -> Result<StageCommit, StageError> {
+        tracing::info!(submission = %claim.submission.id, stage = claim.stage.as_str(), attempt = claim.attempt, "stage begins");
+        match claim.stage {
+            Stage::Facts => facts::run(self, claim).await,
+            Stage::Review => review::run(self, claim, self.policy_set(claim)).await,
+            Stage::Evaluation => evaluation::run(self, claim).await,
+            Stage::Scoring => scoring::run(self, claim, self.policy_set(claim)).await,
+            Stage::Attribution => attribution::run(self, claim, self.policy_set(claim)).await,
+        }
+    }
+
+    /// The set that the submission began with; the present one when it has not begun or its set is gone.
+    fn policy_set(&self, claim: &Claim) -> Arc<dyn PolicySet> {
+        let pinned = claim.submission.policy_set.and_then(|digest| self.policies.find(digest));
+        pinned.unwrap_or_else(|| self.policies.current())
+    }
+
+    /// Renews the lease until it is lost; never returns while it holds.
+    async fn keep_lease(&self, claim: &Claim) -> StoreError {
+        let pause = u64::try_from(self.config.lease_ms / HEARTBEATS_PER_LEASE).unwrap_or(1_000);
+        loop {
+            tokio::time::sleep(Duration::from_millis(pause.max(1))).await;
+            let renewed = self.store.heartbeat(claim, self.clock.now(), self.config.lease_ms).await;
+            match renewed {
+                Ok(()) => {}
+                Err(StoreError::StaleClaim) => return StoreError::StaleClaim,
+                Err(error) => tracing::warn!(%error, "cannot renew a lease"),
+            }
+        }
+    }
+
+    async fn finish(&self, claim: &Claim, outcome: Result<StageCommit, StageError>) {
+        match outcome {
+            Ok(commit) => {
+                (self.boundary)(claim.stage, Boundary::Decided);
+                self.commit(claim, commit).await;
+            }
+            Err(error) => self.mend(claim, &error).await,
+        }
+    }
+
+    async fn commit(&self, claim: &Claim, commit: StageCommit) {
+        let id = claim.submission.id;
+        match self.store.commit_stage(claim, commit, self.clock.now()).await {
+            Ok(state) => {
+                (self.boundary)(claim.stage, Boundary::Committed);
+                log_state(id, claim.stage, state);
+            }
+            Err(StoreError::StaleClaim) => {
+                tracing::warn!(submission = %id, "a late result was refused: the lease was lost");
+            }
+            Err(error) => self.mend(claim, &StageError::Store(error)).await,
+        }
+    }
+
+    /// Nothing here is held against the miner.
+    async fn mend(&self, claim: &Claim, error: &StageError) {
+        let id = claim.submission.id;
+        tracing::error!(submission = %id, stage = claim.stage.as_str(), code = error.code(), error = %error_text(error), "stage failed");
+        match error.remedy() {
+            Remedy::Forget => {}
+            Remedy::HoldForPolicy => {
+                let cause = HoldCause::PolicyFault;
+                let reason = format!("waiting for a policy: {}", error.code());
+                let commit = StageCommit {
+                    policy_set: Some(self.policy_set(claim).digest()),
+                    ..StageCommit::new(Event::Held { cause, reason })
+                };
+                self.try_commit(claim, commit).await;
+            }
+            Remedy::Retry if claim.attempt >= self.config.max_attempts => {
+                let (blame, code) = (blame_of(error), error.code().to_owned());
+                let reason = format!("Prism evaluation failed: {code}: gave up after {} tries", claim.attempt);
+                self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason })).await;
+            }
+            Remedy::Retry => {
+                let doubled = self.config.retry_ms.saturating_mul(1_i64 << claim.attempt.min(20));
+                let retry_at = self.clock.now().plus_ms(doubled.min(RETRY_MAX_MS));
+                self.give_back(claim, error.code(), retry_at.as_micros(), true).await;
+            }
+        }
+    }
+
+    /// Commits an ending that is not the stage's own; when even that fails, the lease runs out.
+    async fn try_commit(&self, claim: &Claim, commit: StageCommit) {
+        if let Err(error) = self.store.commit_stage(claim, commit, self.clock.now()).await {
+            tracing::error!(submission = %claim.submission.id, %error, "cannot commit; the lease will run out");
+        }
+    }
+
+    async fn give_back(&self, claim: &Claim, reason: &str, retry_at_micros: i64, counts: bool) {
+        let retry_at = prism_domain::time::Timestamp::from_micros(retry_at_micros);
+        let now = self.clock.now();
+        if let Err(error) = self.store.release(claim, retry_at, reason, counts, now).await {
+            tracing::warn!(submission = %claim.submission.id, %error, "cannot give a claim back; its lease will run out");
+        }
+    }
+}
+
+fn blame_of(error: &StageError) -> Blame {
+    match error.blame() {
+        Blame::Miner => Blame::Platform,
+        blame => blame,
+    }
+}
+
+fn error_text(error: &StageError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn log_state(id: SubmissionId, stage: Stage, state: State) {
+    tracing::info!(submission = %id, stage = stage.as_str(), status = state.status(), "stage done");
+}

@@ -1,0 +1,76 @@
+//! How a stage ends when it does not end with a commit.
+
+use prism_domain::policy::{FaultClass, PolicyFault};
+use prism_domain::submission::Blame;
+use prism_store::StoreError;
+
+/// A stage could not be done. None of these is ever held against the miner, except a miner's fault,
+/// which stages commit themselves.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// A policy gave no answer.
+    #[error("policy fault")]
+    Policy(#[from] PolicyFault),
+    /// The database refused.
+    #[error("storage fault")]
+    Store(#[from] StoreError),
+    /// Something that an earlier stage stored is gone or unreadable.
+    #[error("stored {what} is missing or unreadable")]
+    Missing {
+        /// Which.
+        what: &'static str,
+    },
+    /// A machine of ours could not do it.
+    #[error("{code}: {message}")]
+    Machine {
+        /// Whose machine.
+        blame: Blame,
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// What is to be done about a [`StageError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Try again later; give up after a number of tries.
+    Retry,
+    /// Wait until another policy set is active.
+    HoldForPolicy,
+    /// Nothing: the claim is no longer ours.
+    Forget,
+}
+
+impl StageError {
+    /// Stable code, as in events and logs.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Policy(fault) => &fault.code,
+            Self::Store(error) => error.code(),
+            Self::Missing { .. } => "P-MISSING",
+            Self::Machine { code, .. } => code,
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Policy(_) => Blame::Policy,
+            Self::Store(_) | Self::Missing { .. } => Blame::Platform,
+            Self::Machine { blame, .. } => *blame,
+        }
+    }
+
+    pub(crate) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Policy(fault) => match fault.class {
+                FaultClass::PolicyError | FaultClass::GuestFault => Remedy::HoldForPolicy,
+                FaultClass::HostGuard => Remedy::Retry,
+            },
+            Self::Store(StoreError::StaleClaim) => Remedy::Forget,
+            Self::Store(_) | Self::Missing { .. } | Self::Machine { .. } => Remedy::Retry,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Weights: a pure function of the ledger, kept as snapshots. A fault of ours never empties a vector.
+
+use std::sync::Arc;
+
+use prism_domain::ids::Digest;
+use prism_domain::policy::{Decided, PolicySet};
+use prism_domain::rewards::{LedgerView, WeightVector};
+use prism_domain::time::{EpochId, Timestamp};
+use prism_store::{NewWeights, WeightsSnapshot};
+
+use crate::Pipeline;
+use crate::evidence::{encoded, record};
+use crate::outcome::StageError;
+use crate::project::on_blocking_thread;
+
+/// The weights in force.
+#[derive(Debug, Clone)]
+pub struct CurrentWeights {
+    /// The epoch that they are for.
+    pub epoch: EpochId,
+    /// The vector.
+    pub vector: WeightVector,
+    /// When it was computed.
+    pub computed_at: Timestamp,
+    /// Digest of the policy set that computed it.
+    pub policy_set: Option<Digest>,
+    /// Whether it is the last good one because the present one cannot be computed.
+    pub stale: bool,
+}
+
+impl Pipeline {
+    /// The weights in force now: computed when the ledger, the epoch or the policy set changed since
+    /// the last snapshot, the last good snapshot (marked stale) when they cannot be computed.
+    pub async fn current_weights(&self) -> Result<CurrentWeights, StageError> {
+        match self.fresh_weights().await {
+            Ok(weights) => Ok(weights),
+            Err(error) => {
+                tracing::error!(code = error.code(), %error, "weights cannot be computed; the last good ones are served");
+                match self.store.last_weights().await? {
+                    Some(snapshot) => Ok(CurrentWeights::of(snapshot, true)),
+                    None => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn fresh_weights(&self) -> Result<CurrentWeights, StageError> {
+        let now = self.clock.now();
+        let view = self.store.ledger_view(self.config.epoch, now).await?;
+        let policies = self.policies.current();
+        let input = Digest::of(&encoded(&view, "ledger view")?);
+        if let Some(last) = self.store.last_weights().await?
+            && last.input == input
+            && last.policy_set == policies.digest()
+        {
+            return Ok(CurrentWeights::of(last, false));
+        }
+        self.computed_weights(view, input, policies, now).await
+    }
+
+    async fn computed_weights(
+        &self,
+        view: LedgerView,
+        input: Digest,
+        policies: Arc<dyn PolicySet>,
+        now: Timestamp,
+    ) -> Result<CurrentWeights, StageError> {
+        let epoch = view.epoch;
+        let decided: Decided<WeightVector> =
+            on_blocking_thread(move || policies.weigh(&view)).await??;
+        let policy_set = decided.provenance.policy_set;
+        let decision = record(&decided)?;
+        let vector = decided.answer;
+        self.store
+            .put_weights(NewWeights { epoch, vector: vector.clone(), input, policy_set, decision, now })
+            .await?;
+        Ok(CurrentWeights { epoch, vector, computed_at: now, policy_set: Some(policy_set), stale: false })
+    }
+}
+
+impl CurrentWeights {
+    fn of(snapshot: WeightsSnapshot, stale: bool) -> Self {
+        Self {
+            epoch: snapshot.epoch,
+            vector: snapshot.vector,
+            computed_at: snapshot.computed_at,
+            policy_set: Some(snapshot.policy_set),
+            stale,
+        }
+    }
+}

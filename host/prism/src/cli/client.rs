@@ -1,0 +1,68 @@
+//! A PRISM as its clients see it: over HTTP, with the headers that Platform sends.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::bundle::Bundle;
+
+/// Longest wait for an answer, seconds: what Platform allows an upload.
+const TIMEOUT_S: u64 = 30;
+
+/// A server and the token that it knows us by.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    slug: String,
+    token: Option<String>,
+}
+
+impl Client {
+    pub(super) fn new(base: &str, slug: &str, token: Option<String>) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(TIMEOUT_S)).build()?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), slug: slug.to_owned(), token })
+    }
+
+    /// Sends an upload over the bridge, as Platform does for a hotkey that it verified.
+    pub(super) async fn submit(&self, hotkey: &str, bundle: &Bundle) -> anyhow::Result<Value> {
+        let token = self.token.as_deref().context("no token: set PRISM_SHARED_TOKEN")?;
+        let kind = if bundle.filename.ends_with(".py") { "text/x-python" } else { "application/zip" };
+        let request = self
+            .http
+            .post(format!("{}/internal/v1/bridge/submissions", self.base))
+            .bearer_auth(token)
+            .header("X-Platform-Challenge-Slug", &self.slug)
+            .header("X-Platform-Verified-Hotkey", hotkey)
+            .header("X-Submission-Filename", &bundle.filename)
+            .header("Content-Type", kind)
+            .body(bundle.bytes.clone());
+        answer(request).await
+    }
+
+    /// Reads a public route.
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        answer(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    /// Reads an internal route.
+    pub(super) async fn get_internal(&self, path: &str) -> anyhow::Result<Value> {
+        let token = self.token.as_deref().context("no token: set PRISM_SHARED_TOKEN")?;
+        let request = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(token)
+            .header("X-Platform-Challenge-Slug", &self.slug);
+        answer(request).await
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    let response = request.send().await.context("the server does not answer")?;
+    let status = response.status();
+    let body = response.text().await?;
+    if !status.is_success() {
+        bail!("the server answers {status}: {body}");
+    }
+    serde_json::from_str(&body).context("the server's answer is not JSON")
+}

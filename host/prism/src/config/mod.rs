@@ -1,0 +1,291 @@
+//! Settings: a YAML file, then the environment, resolved once at start into values that cannot be wrong.
+//!
+//! **Only this module reads the environment.** `PRISM_*` names win over the `CHALLENGE_*` and
+//! `PLATFORM_*` names that Platform's orchestrator injects, so that our image can take the place of
+//! the predecessor's without a change on their side.
+
+mod parse;
+mod secret;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use prism_domain::time::EpochLength;
+use serde::Deserialize;
+
+pub(crate) use secret::SharedToken;
+
+/// Where Platform mounts the challenge token when nothing else is said.
+const DEFAULT_TOKEN_FILE: &str = "/run/secrets/platform/challenge_token";
+/// Largest upload on the bridge, bytes: what Platform lets through.
+const DEFAULT_MAX_UPLOAD_BYTES: usize = 2_000_000;
+/// Largest `code` of a JSON submission, bytes.
+const DEFAULT_MAX_CODE_BYTES: usize = 200_000;
+
+/// What the YAML file may say; every key is optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ConfigFile {
+    bind: Option<String>,
+    slug: Option<String>,
+    data_dir: Option<PathBuf>,
+    database_url: Option<String>,
+    shared_token: Option<String>,
+    shared_token_file: Option<PathBuf>,
+    allow_insecure_signatures: Option<bool>,
+    public_submissions_enabled: Option<bool>,
+    signature_ttl_seconds: Option<u32>,
+    epoch_seconds: Option<u32>,
+    max_upload_bytes: Option<usize>,
+    max_code_bytes: Option<usize>,
+    workers: Option<usize>,
+    execution_backend: Option<String>,
+    evaluator_image: Option<String>,
+    evaluator_image_digests: Option<Vec<String>>,
+    evaluator_python: Option<PathBuf>,
+    evaluator_timeout_seconds: Option<u32>,
+    evaluator_memory_bytes: Option<u64>,
+    evaluator_gpus: Option<u32>,
+    tier: Option<String>,
+    seeds: Option<usize>,
+    max_attempts: Option<u32>,
+}
+
+/// How the sandbox is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// bubblewrap on this machine.
+    Process,
+    /// A container engine.
+    Docker,
+}
+
+/// All settings, resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Address that the API listens on.
+    pub bind: SocketAddr,
+    /// Name of the challenge at Platform.
+    pub slug: String,
+    /// Folder for the compiled-policy cache and, by default, the database.
+    pub data_dir: PathBuf,
+    /// `sqlite:///abs/path`.
+    pub database_url: String,
+    /// The token that Platform authenticates with.
+    pub token: SharedToken,
+    /// Whether HMAC signatures stand in for sr25519 ones (development only).
+    pub allow_insecure_signatures: bool,
+    /// Whether miners may post directly.
+    pub public_submissions_enabled: bool,
+    /// How far a signature's timestamp may be off, seconds.
+    pub signature_ttl_seconds: u32,
+    /// Length of a reward epoch.
+    pub epoch: EpochLength,
+    /// Largest upload, bytes.
+    pub max_upload_bytes: usize,
+    /// Largest `code` of a JSON submission, bytes.
+    pub max_code_bytes: usize,
+    /// Evaluations at the same time; 0 serves the API only.
+    pub workers: usize,
+    /// How evaluations are isolated.
+    pub evaluation: EvaluationSettings,
+}
+
+/// Settings of the evaluation.
+#[derive(Debug, Clone)]
+pub(crate) struct EvaluationSettings {
+    /// How the sandbox is made.
+    pub backend: Backend,
+    /// Container image.
+    pub image: String,
+    /// Image digests that may run; empty allows any.
+    pub image_digests: Vec<String>,
+    /// Python interpreter with PyTorch, for the process backend.
+    pub python: PathBuf,
+    /// Wall-clock limit of an evaluation, seconds.
+    pub timeout_seconds: u32,
+    /// Memory limit of an evaluation, bytes.
+    pub memory_bytes: u64,
+    /// GPUs handed to a container.
+    pub gpus: u32,
+    /// Name of the probe plan.
+    pub plan: String,
+    /// Paired seeds.
+    pub seeds: usize,
+    /// Tries before a submission fails through a fault of ours.
+    pub max_attempts: u32,
+}
+
+/// A setting cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not valid.
+    #[error("`{path}` is not a valid configuration: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// A value cannot be.
+    #[error("setting `{name}`: {message}")]
+    Value {
+        /// Name of the setting.
+        name: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// Reads the named environment variable.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's environment; empty values count as absent.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(crate) fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Settings {
+    /// Reads the file, if any, then the environment.
+    pub(crate) fn load(file: Option<&Path>, env: Environment<'_>) -> Result<Self, ConfigError> {
+        let file = file.map(ConfigFile::read).transpose()?.unwrap_or_default();
+        Self::resolve(file, env)
+    }
+
+    fn resolve(file: ConfigFile, env: Environment<'_>) -> Result<Self, ConfigError> {
+        let read = parse::Reader::new(env);
+        let data_dir = read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
+        let database_url = read
+            .text(&["PRISM_DATABASE_URL", "CHALLENGE_DATABASE_URL"])
+            .or(file.database_url)
+            .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("prism.sqlite3").display()));
+        let evaluation = EvaluationSettings {
+            backend: read.backend(file.execution_backend)?,
+            image: read
+                .text(&["PRISM_EVALUATOR_IMAGE"])
+                .or(file.evaluator_image)
+                .unwrap_or_else(|| "prism-evaluator:local".to_owned()),
+            image_digests: read
+                .list(&["PRISM_EVALUATOR_IMAGE_DIGESTS"])
+                .or(file.evaluator_image_digests)
+                .unwrap_or_default(),
+            python: read
+                .path(&["PRISM_EVALUATOR_PYTHON"])
+                .or(file.evaluator_python)
+                .unwrap_or_else(|| "/usr/bin/python3".into()),
+            timeout_seconds: read
+                .number("evaluator_timeout_seconds", &["PRISM_EVALUATOR_TIMEOUT_SECONDS"])?
+                .or(file.evaluator_timeout_seconds)
+                .unwrap_or(900),
+            memory_bytes: read
+                .number("evaluator_memory_bytes", &["PRISM_EVALUATOR_MEMORY_BYTES"])?
+                .or(file.evaluator_memory_bytes)
+                .unwrap_or(8 << 30),
+            gpus: read.number("evaluator_gpus", &["PRISM_GPU_COUNT"])?.or(file.evaluator_gpus).unwrap_or(0),
+            plan: read.text(&["PRISM_TIER"]).or(file.tier).unwrap_or_else(|| "smoke".to_owned()),
+            seeds: read.number("seeds", &["PRISM_SEEDS"])?.or(file.seeds).unwrap_or(2).clamp(1, 16),
+            max_attempts: read
+                .number("max_attempts", &["PRISM_MAX_ATTEMPTS"])?
+                .or(file.max_attempts)
+                .unwrap_or(3)
+                .max(1),
+        };
+        Ok(Self {
+            bind: read.bind(file.bind)?,
+            slug: read
+                .text(&["PRISM_SLUG", "PLATFORM_CHALLENGE_SLUG", "CHALLENGE_SLUG"])
+                .or(file.slug)
+                .unwrap_or_else(|| "prism".to_owned()),
+            data_dir,
+            database_url,
+            token: SharedToken::new(
+                read.text(&["PRISM_SHARED_TOKEN", "CHALLENGE_SHARED_TOKEN"]).or(file.shared_token),
+                read.path(&["PRISM_SHARED_TOKEN_FILE", "CHALLENGE_SHARED_TOKEN_FILE", "CHALLENGE_TOKEN_FILE"])
+                    .or(file.shared_token_file)
+                    .unwrap_or_else(|| DEFAULT_TOKEN_FILE.into()),
+            ),
+            allow_insecure_signatures: read
+                .switch("allow_insecure_signatures", &["PRISM_ALLOW_INSECURE_SIGNATURES"])?
+                .or(file.allow_insecure_signatures)
+                .unwrap_or(false),
+            public_submissions_enabled: read
+                .switch("public_submissions_enabled", &["PRISM_PUBLIC_SUBMISSIONS_ENABLED"])?
+                .or(file.public_submissions_enabled)
+                .unwrap_or(true),
+            signature_ttl_seconds: read
+                .number("signature_ttl_seconds", &["PRISM_SIGNATURE_TTL_SECONDS"])?
+                .or(file.signature_ttl_seconds)
+                .unwrap_or(300),
+            epoch: read.epoch(file.epoch_seconds)?,
+            max_upload_bytes: read
+                .number("max_upload_bytes", &["PRISM_MAX_UPLOAD_BYTES"])?
+                .or(file.max_upload_bytes)
+                .unwrap_or(DEFAULT_MAX_UPLOAD_BYTES),
+            max_code_bytes: read
+                .number("max_code_bytes", &["PRISM_MAX_CODE_BYTES"])?
+                .or(file.max_code_bytes)
+                .unwrap_or(DEFAULT_MAX_CODE_BYTES),
+            workers: read.number("workers", &["PRISM_WORKERS"])?.or(file.workers).unwrap_or(1),
+            evaluation,
+        })
+    }
+}
+
+impl ConfigFile {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(&text)
+            .map_err(|error| ConfigError::File { path: path.to_owned(), message: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(env: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let look = |name: &str| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        Settings::resolve(ConfigFile::default(), &look)
+    }
+
+    #[test]
+    fn platform_names_are_understood_and_ours_win() {
+        let injected = [
+            ("PLATFORM_CHALLENGE_SLUG", "prism"),
+            ("CHALLENGE_DATABASE_URL", "sqlite+aiosqlite:////data/challenge.sqlite3"),
+            ("CHALLENGE_SHARED_TOKEN", "theirs"),
+            ("PRISM_SHARED_TOKEN", "ours"),
+        ];
+        let settings = settings(&injected).expect("valid");
+        assert_eq!(settings.database_url, "sqlite+aiosqlite:////data/challenge.sqlite3");
+        assert_eq!(settings.token.load().as_deref(), Some("ours"));
+    }
+
+    #[test]
+    fn bad_values_name_the_setting() {
+        for (name, value) in [
+            ("PRISM_BIND", "nowhere"),
+            ("PRISM_EXECUTION_BACKEND", "magic"),
+            ("PRISM_EPOCH_SECONDS", "0"),
+            ("PRISM_ALLOW_INSECURE_SIGNATURES", "perhaps"),
+        ] {
+            assert!(matches!(settings(&[(name, value)]), Err(ConfigError::Value { .. })), "{name}");
+        }
+    }
+}
