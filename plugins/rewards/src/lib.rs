@@ -1,9 +1,77 @@
 //! The default rewards policy: the component's glue. The rules are in `rules`, pure functions over
 //! the records of `wit/deps/rewards.wit`.
 
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "prism:rewards/rewarder",
-    additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
-    generate_all,
-});
+mod settings;
+mod facts;
+mod decay;
+mod standing;
+mod rules;
+mod apportion;
+#[cfg(test)]
+mod tests;
+
+#[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated from the documented WIT")]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "prism:rewards/rewarder",
+        additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
+        generate_all,
+    });
+}
+
+use crate::bindings::exports::prism::plugin::meta::{Descriptor, Guest as Meta};
+use crate::bindings::exports::prism::rewards::rewards::{Guest as Rewarder, Ledger, Weight};
+use crate::bindings::prism::types::types::PolicyError;
+use crate::settings::Settings;
+
+/// The component.
+pub struct Component;
+
+impl Meta for Component {
+    fn describe() -> Descriptor {
+        Descriptor {
+            name: "prism-rewards".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary:
+                "Pays the owners of architecture families and best training variants by quality, \
+                      standing and age."
+                    .to_owned(),
+            settings_schema: settings::SCHEMA.to_owned(),
+            default_settings: settings::defaults_json(),
+        }
+    }
+
+    fn check_settings(settings: String) -> Vec<String> {
+        match Settings::read(&settings) {
+            Ok(settings) => settings.problems(),
+            Err(problem) => vec![problem],
+        }
+    }
+}
+
+impl Rewarder for Component {
+    fn weigh(settings: String, ledger: Ledger) -> Result<Vec<Weight>, PolicyError> {
+        let settings = Settings::checked(&settings)?;
+        facts::check(&ledger)?;
+        Ok(rules::weigh(&settings, &ledger))
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Component with_types_in bindings);
+
+/// Runs one case natively: `input_json` is the text of a case's `input.json`, the answer the JSON text
+/// that its `expected.json` holds. The error says why the case itself cannot be read.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn run_case(input_json: &str) -> Result<String, String> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Case {
+        settings: serde_json::Value,
+        input: Ledger,
+    }
+    let case: Case = serde_json::from_str(input_json).map_err(|error| error.to_string())?;
+    let answer = Component::weigh(case.settings.to_string(), case.input);
+    serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())
+}
