@@ -1,1 +1,38 @@
 //! The database: submissions, jobs, measurements, decisions, the ledger.
+//!
+//! One concrete [`Store`]. All writes pass through one writer, which carries out many of them in one
+//! transaction and answers only when that transaction is on disk; reads use their own read-only
+//! connections. **This crate decides nothing**: states change through `State::apply` of the domain,
+//! and no instant or identifier is made here.
+
+mod dialect;
+mod error;
+mod codec;
+mod open;
+mod writer;
+mod blobs;
+mod accept;
+mod submissions;
+mod events;
+mod jobs;
+mod stage;
+mod measurements;
+mod similarity;
+mod ledger;
+mod ledger_changes;
+mod holds;
+mod policies;
+mod weights;
+
+pub use accept::{Accepted, NewSubmission, Nonce};
+pub use codec::LIST_MAX;
+pub use error::StoreError;
+pub use events::LoggedEvent;
+pub use jobs::{AttemptRule, Claim};
+pub use ledger::{FamilyTests, ResemblingFamily};
+pub use measurements::{DecisionRecord, MeasurementKind, StoredDecision};
+pub use open::{Store, StoreOptions};
+pub use policies::StoredPolicySet;
+pub use similarity::ResemblingSubmission;
+pub use stage::{FamilyComparisons, StageCommit};
+pub use weights::WeightsSnapshot;

@@ -1,0 +1,317 @@
+//! Work by lease: one claimer for each due stage, fenced by a token that only ever rises.
+//!
+//! A job row exists exactly while its submission is pending or running. Two stages keep the order of
+//! acceptance, because what they decide depends on earlier submissions: a review waits until all
+//! earlier ones are reviewed (or held, or final), an attribution until all earlier ones are
+//! attributed (or held, or final).
+
+use prism_domain::evaluation::Progress;
+use prism_domain::ids::SubmissionId;
+use prism_domain::submission::{Event, Stage, Submission};
+use prism_domain::time::Timestamp;
+
+use crate::codec::{SubmissionRow, from_column, from_json, parsed, submission_columns, to_json};
+use crate::dialect::{Connection, Pool};
+use crate::error::StoreError;
+use crate::open::Store;
+use crate::submissions::{Published, advance};
+
+/// The right to do one stage of one submission until the lease runs out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// The submission, running.
+    pub submission: Submission,
+    /// What is to be done.
+    pub stage: Stage,
+    /// Fencing token: greater than that of any earlier claim.
+    pub token: i64,
+    /// Which try of this stage it is, from 1.
+    pub attempt: u32,
+    /// Who holds it.
+    pub worker_id: String,
+    /// When the lease runs out, unless a heartbeat renews it.
+    pub lease_until: Timestamp,
+}
+
+/// Whether a try that was given back counts against the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptRule {
+    /// It was a try.
+    Counts,
+    /// It was none: the worker was stopped, or never began.
+    Forgiven,
+}
+
+impl Store {
+    /// Takes the earliest submission that waits for one of `stages`, or whose worker let the lease run
+    /// out; none when there is none.
+    pub async fn claim(
+        &self,
+        worker_id: &str,
+        stages: &[Stage],
+        now: Timestamp,
+        lease_ms: i64,
+    ) -> Result<Option<Claim>, StoreError> {
+        // A look without the writer first: an idle worker disturbs nobody.
+        if due_in_pool(&self.readers, stages, now).await?.is_none() {
+            return Ok(None);
+        }
+        let (worker_id, stages) = (worker_id.to_owned(), stages.to_vec());
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    match due(connection, &stages, now).await? {
+                        Some(job) => {
+                            take(connection, job, worker_id, now, lease_ms).await.map(Some)
+                        }
+                        None => Ok(None),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// Renews the lease of a claim; answers when it runs out now.
+    pub async fn heartbeat(
+        &self,
+        claim: &Claim,
+        now: Timestamp,
+        lease_ms: i64,
+    ) -> Result<Timestamp, StoreError> {
+        let (id, token) = (claim.submission.id, claim.token);
+        let lease_until = now.plus_ms(lease_ms);
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let renewed = sqlx::query(
+                        "UPDATE jobs SET claimable_at = $1 WHERE submission_id = $2 AND token = $3",
+                    )
+                    .bind(lease_until.as_micros())
+                    .bind(id.to_string())
+                    .bind(token)
+                    .execute(connection)
+                    .await?;
+                    if renewed.rows_affected() == 1 {
+                        Ok(lease_until)
+                    } else {
+                        Err(StoreError::StaleClaim)
+                    }
+                })
+            })
+            .await
+    }
+
+    /// Gives a claim back; the stage is due again at `retry_at`.
+    pub async fn release(
+        &self,
+        claim: &Claim,
+        retry_at: Timestamp,
+        reason: &str,
+        rule: AttemptRule,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (id, token, reason) = (claim.submission.id, claim.token, reason.to_owned());
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    check_token(connection, id, token).await?;
+                    advance(connection, id, &Event::Released { reason }, Published::default(), now)
+                        .await?;
+                    sqlx::query(
+                        "UPDATE jobs SET worker_id = NULL, token = NULL, progress = NULL, \
+                         claimable_at = $1, attempts = attempts - $2 WHERE submission_id = $3",
+                    )
+                    .bind(retry_at.as_micros())
+                    .bind(i64::from(rule == AttemptRule::Forgiven))
+                    .bind(id.to_string())
+                    .execute(connection)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Notes how far a claimed stage is, for whoever watches from another process.
+    pub async fn record_progress(
+        &self,
+        claim: &Claim,
+        progress: &Progress,
+    ) -> Result<(), StoreError> {
+        let (id, token, progress) = (claim.submission.id, claim.token, to_json(progress)?);
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let noted = sqlx::query(
+                        "UPDATE jobs SET progress = $1 WHERE submission_id = $2 AND token = $3",
+                    )
+                    .bind(progress)
+                    .bind(id.to_string())
+                    .bind(token)
+                    .execute(connection)
+                    .await?;
+                    if noted.rows_affected() == 1 { Ok(()) } else { Err(StoreError::StaleClaim) }
+                })
+            })
+            .await
+    }
+
+    /// How far the running stage of a submission is, when its worker said so.
+    pub async fn progress(&self, id: SubmissionId) -> Result<Option<Progress>, StoreError> {
+        let progress: Option<Option<String>> =
+            sqlx::query_scalar("SELECT progress FROM jobs WHERE submission_id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.readers)
+                .await?;
+        progress.flatten().map(|text| from_json("progress", &text)).transpose()
+    }
+}
+
+/// Enqueues a stage, or moves the job of the submission on to it: due at once, nobody's, no tries yet.
+pub(crate) async fn enqueue(
+    connection: &mut Connection,
+    id: SubmissionId,
+    stage: Stage,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO jobs (submission_id, sequence, stage, claimable_at, attempts) \
+         SELECT id, sequence, $2, $3, 0 FROM submissions WHERE id = $1 \
+         ON CONFLICT (submission_id) DO UPDATE SET stage = excluded.stage, \
+         claimable_at = excluded.claimable_at, attempts = 0, worker_id = NULL, token = NULL, progress = NULL",
+    )
+    .bind(id.to_string())
+    .bind(stage.as_str())
+    .bind(now.as_micros())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes a submission out of the queue.
+pub(crate) async fn dequeue(
+    connection: &mut Connection,
+    id: SubmissionId,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM jobs WHERE submission_id = $1")
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Refuses a claim that was taken over or whose work is done.
+pub(crate) async fn check_token(
+    connection: &mut Connection,
+    id: SubmissionId,
+    token: i64,
+) -> Result<(), StoreError> {
+    let current: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT token FROM jobs WHERE submission_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(connection)
+            .await?;
+    if current.flatten() == Some(token) { Ok(()) } else { Err(StoreError::StaleClaim) }
+}
+
+/// A job that may be claimed.
+#[derive(sqlx::FromRow)]
+struct DueJob {
+    sequence: i64,
+    submission_id: String,
+    worker_id: Option<String>,
+    attempts: i64,
+}
+
+/// The earliest job of a stage that may be claimed at $2. One statement for each rule of order.
+const fn due_sql(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Facts | Stage::Evaluation | Stage::Scoring => {
+            "SELECT sequence, submission_id, worker_id, attempts FROM jobs \
+             WHERE stage = $1 AND claimable_at <= $2 ORDER BY sequence LIMIT 1"
+        }
+        Stage::Review => {
+            "SELECT sequence, submission_id, worker_id, attempts FROM jobs \
+             WHERE stage = $1 AND claimable_at <= $2 AND NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+             WHERE earlier.stage IN ('facts', 'review') AND earlier.sequence < jobs.sequence) \
+             ORDER BY sequence LIMIT 1"
+        }
+        Stage::Attribution => {
+            "SELECT sequence, submission_id, worker_id, attempts FROM jobs \
+             WHERE stage = $1 AND claimable_at <= $2 AND NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+             WHERE earlier.sequence < jobs.sequence) ORDER BY sequence LIMIT 1"
+        }
+    }
+}
+
+async fn due(
+    connection: &mut Connection,
+    stages: &[Stage],
+    now: Timestamp,
+) -> Result<Option<DueJob>, StoreError> {
+    let mut first: Option<DueJob> = None;
+    for stage in stages {
+        let job: Option<DueJob> = sqlx::query_as(due_sql(*stage))
+            .bind(stage.as_str())
+            .bind(now.as_micros())
+            .fetch_optional(&mut *connection)
+            .await?;
+        first = [first, job].into_iter().flatten().min_by_key(|job| job.sequence);
+    }
+    Ok(first)
+}
+
+async fn due_in_pool(
+    readers: &Pool,
+    stages: &[Stage],
+    now: Timestamp,
+) -> Result<Option<DueJob>, StoreError> {
+    let mut connection = readers.acquire().await?;
+    due(&mut connection, stages, now).await
+}
+
+async fn take(
+    connection: &mut Connection,
+    job: DueJob,
+    worker_id: String,
+    now: Timestamp,
+    lease_ms: i64,
+) -> Result<Claim, StoreError> {
+    let id: SubmissionId = parsed("submission id", &job.submission_id)?;
+    if let Some(lost) = job.worker_id {
+        let reason = format!("the lease of `{lost}` ran out");
+        advance(connection, id, &Event::Released { reason }, Published::default(), now).await?;
+    }
+    let claimed = advance(connection, id, &Event::Claimed, Published::default(), now).await?;
+    let stage =
+        claimed.state.stage().ok_or_else(|| StoreError::corrupt("job", "of a final submission"))?;
+    let attempts = job.attempts.saturating_add(1);
+    let lease_until = now.plus_ms(lease_ms);
+    sqlx::query(
+        "UPDATE jobs SET worker_id = $1, token = $2, claimable_at = $3, attempts = $4, progress = NULL \
+         WHERE submission_id = $5",
+    )
+    .bind(worker_id.as_str())
+    .bind(claimed.event)
+    .bind(lease_until.as_micros())
+    .bind(attempts)
+    .bind(job.submission_id.as_str())
+    .execute(&mut *connection)
+    .await?;
+    let row: SubmissionRow = sqlx::query_as(concat!(
+        "SELECT ",
+        submission_columns!(),
+        " FROM submissions WHERE id = $1"
+    ))
+    .bind(job.submission_id.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(Claim {
+        submission: row.try_into()?,
+        stage,
+        token: claimed.event,
+        attempt: from_column("attempts", attempts)?,
+        worker_id,
+        lease_until,
+    })
+}

@@ -1,0 +1,166 @@
+//! Committing a stage: its results, the ledger, the new state and the next job in one transaction.
+
+use prism_domain::facts::ProjectFacts;
+use prism_domain::ids::{Digest, FamilyId, SubmissionId};
+use prism_domain::ledger::{Hold, LedgerChange};
+use prism_domain::submission::{Event, PublishedScores, State};
+use prism_domain::time::Timestamp;
+
+use crate::dialect::Connection;
+use crate::error::StoreError;
+use crate::holds::{close_holds, insert_hold};
+use crate::jobs::{Claim, check_token, dequeue, enqueue};
+use crate::ledger_changes::{apply_changes, count_comparisons};
+use crate::measurements::{DecisionRecord, MeasurementKind, insert_decision, insert_measurement};
+use crate::open::Store;
+use crate::similarity::index_project;
+use crate::submissions::{Published, advance};
+
+/// What a stage leaves behind. Everything is stored, or nothing.
+#[derive(Debug, Clone)]
+pub struct StageCommit {
+    /// What happens to the submission.
+    pub event: Event,
+    /// Bytes to keep for ever.
+    pub measurements: Vec<(MeasurementKind, Vec<u8>)>,
+    /// Answers of policies.
+    pub decisions: Vec<DecisionRecord>,
+    /// The policy set under which the submission is decided from now on.
+    pub policy_set: Option<Digest>,
+    /// Scores to publish: with completion, and with nothing else.
+    pub scores: Option<PublishedScores>,
+    /// Changes of the ledger, in order.
+    pub ledger: Vec<LedgerChange>,
+    /// The version of the ledger ([`Store::ledger_version`]) that the changes were decided on. When it
+    /// moved on since, nothing is committed.
+    pub ledger_seen: Option<i64>,
+    /// Comparisons that were made against families.
+    pub comparisons: Vec<FamilyComparisons>,
+    /// A hold for an operator; with [`Event::Held`] only.
+    pub hold: Option<Hold>,
+    /// Facts for the similarity index; what has no fingerprints is not indexed.
+    pub index: Option<ProjectFacts>,
+}
+
+impl StageCommit {
+    /// A commit that brings the event and nothing else.
+    pub const fn new(event: Event) -> Self {
+        Self {
+            event,
+            measurements: Vec::new(),
+            decisions: Vec::new(),
+            policy_set: None,
+            scores: None,
+            ledger: Vec::new(),
+            ledger_seen: None,
+            comparisons: Vec::new(),
+            hold: None,
+            index: None,
+        }
+    }
+}
+
+/// Comparisons of one candidate against one family, to be added to the family's count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FamilyComparisons {
+    /// The family.
+    pub family_id: FamilyId,
+    /// How many comparisons were made.
+    pub tests: u32,
+    /// How many of them were accepted; not more than `tests`.
+    pub acceptances: u32,
+}
+
+impl Store {
+    /// Commits the result of a claimed stage and ends the claim. A claim that was taken over changes
+    /// nothing.
+    pub async fn commit_stage(
+        &self,
+        claim: &Claim,
+        commit: StageCommit,
+        now: Timestamp,
+    ) -> Result<State, StoreError> {
+        let (id, token) = (claim.submission.id, claim.token);
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    check_token(connection, id, token).await?;
+                    apply_commit(connection, id, commit, now).await
+                })
+            })
+            .await
+    }
+
+    /// Applies an operator's event to a held submission ([`Event::Resumed`], [`Event::Approved`],
+    /// [`Event::Rejected`] or [`Event::Failed`]); a hold that waits for it is closed with it.
+    pub async fn apply_event(
+        &self,
+        id: SubmissionId,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<State, StoreError> {
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    check_held(connection, id).await?;
+                    apply_commit(connection, id, StageCommit::new(event), now).await
+                })
+            })
+            .await
+    }
+}
+
+/// Running submissions belong to their claim: nobody else may move them.
+async fn check_held(connection: &mut Connection, id: SubmissionId) -> Result<(), StoreError> {
+    let status: Option<String> = sqlx::query_scalar("SELECT status FROM submissions WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await?;
+    match status.as_deref() {
+        None => Err(StoreError::NotFound("submission")),
+        Some("held") => Ok(()),
+        Some(other) => Err(StoreError::Invalid(format!("the submission is {other}, not held"))),
+    }
+}
+
+/// Writes a commit, whoever is allowed to make it.
+pub(crate) async fn apply_commit(
+    connection: &mut Connection,
+    id: SubmissionId,
+    commit: StageCommit,
+    now: Timestamp,
+) -> Result<State, StoreError> {
+    let held = matches!(commit.event, Event::Held { .. });
+    if commit.hold.as_ref().is_some_and(|hold| !held || hold.submission_id != id) {
+        return Err(StoreError::Invalid("a hold without its submission being held".to_owned()));
+    }
+    for (kind, bytes) in commit.measurements {
+        insert_measurement(connection, id, kind, bytes, now).await?;
+    }
+    for decision in commit.decisions {
+        insert_decision(connection, id, decision, now).await?;
+    }
+    if let Some(facts) = commit.index {
+        index_project(connection, id, &facts.source).await?;
+    }
+    apply_changes(connection, id, &commit.ledger, commit.ledger_seen, now).await?;
+    for comparisons in commit.comparisons {
+        count_comparisons(connection, comparisons).await?;
+    }
+    let published = Published { policy_set: commit.policy_set, scores: commit.scores };
+    let state = advance(connection, id, &commit.event, published, now).await?.state;
+    if !held {
+        close_holds(connection, id, &commit.event, now).await?;
+    }
+    if let Some(hold) = commit.hold {
+        insert_hold(connection, hold).await?;
+    }
+    match state {
+        State::Pending { stage } => enqueue(connection, id, stage, now).await?,
+        State::Running { .. } => {
+            return Err(StoreError::Invalid("a commit cannot claim".to_owned()));
+        }
+        _ => dequeue(connection, id).await?,
+    }
+    Ok(state)
+}
