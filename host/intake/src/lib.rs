@@ -21,8 +21,9 @@ pub use archive::{ArchiveEntry, read_archive};
 pub use fields::{FieldError, Location};
 pub use hotkey::{HotkeyError, parse_hotkey, public_key_of};
 pub use limits::{ArchiveLimits, PLATFORM_BODY_BYTES, UploadLimits};
-pub use manifest::{Component, Manifest, ManifestWarning, ProjectKind};
+pub use manifest::{Component, Manifest, ManifestWarning};
 pub use path::ProjectPath;
+pub use prism_domain::submission::ProjectKind;
 pub use project::{Project, ProjectFile, assemble, unpack, unpack_archive, unpack_module};
 pub use refusal::{Refusal, Rejection, Rule};
 pub use signature::{

@@ -11,40 +11,14 @@
 mod document;
 mod resolve;
 
+use prism_domain::submission::ProjectKind;
+
 use crate::limits::ArchiveLimits;
 use crate::path::ProjectPath;
 use crate::refusal::Refusal;
 
 /// Names under which a manifest is recognised, in lower case.
 const NAMES: [&str; 2] = ["prism.yaml", "prism.yml"];
-
-/// What a project claims to contribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProjectKind {
-    /// An architecture and the training that goes with it.
-    Full,
-    /// An architecture, trained by the platform's standard recipe; no training is claimed.
-    ArchitectureOnly,
-    /// Training for an architecture family that exists.
-    TrainingForArch,
-}
-
-impl ProjectKind {
-    /// The word in the manifest.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::ArchitectureOnly => "architecture_only",
-            Self::TrainingForArch => "training_for_arch",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Full, Self::ArchitectureOnly, Self::TrainingForArch]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-    }
-}
 
 /// One half of a project: the module that is loaded and the files that count as part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +60,24 @@ pub struct Manifest {
 impl Manifest {
     /// How many warnings one manifest reports at most.
     pub const WARNINGS: usize = 16;
+
+    /// The module that is loaded first: the architecture's, or the training's where there is no
+    /// architecture.
+    pub fn entrypoint(&self) -> &str {
+        let component = self.architecture.as_ref().or(self.training.as_ref());
+        component.map_or("", |component| component.entrypoint.as_str())
+    }
+
+    /// The module with the recipe and the hooks, where it is another than [`Manifest::entrypoint`].
+    pub fn training_entrypoint(&self) -> Option<&str> {
+        let training = self.training.as_ref()?.entrypoint.as_str();
+        (training != self.entrypoint()).then_some(training)
+    }
+
+    /// The family to train, for [`ProjectKind::TrainingForArch`].
+    pub fn target_family(&self) -> Option<&str> {
+        self.architecture_id.as_deref()
+    }
 
     /// Reads the manifest of a project, or the defaults where it has none.
     ///

@@ -51,16 +51,12 @@ impl Project {
     }
 }
 
-/// Unpacks a submission of either format. `filename` names the module of a single-module project.
-pub fn unpack(
-    format: SourceFormat,
-    filename: &str,
-    content: &[u8],
-    limits: &ArchiveLimits,
-) -> Result<Project, Rejection> {
-    match format {
-        SourceFormat::Archive => unpack_archive(content, limits),
-        SourceFormat::Module => unpack_module(filename, content, limits),
+/// Unpacks a submission. The suffix of its file name says whether it is an archive or a module; a
+/// module keeps the name.
+pub fn unpack(filename: &str, bytes: &[u8], limits: &ArchiveLimits) -> Result<Project, Rejection> {
+    match SourceFormat::of(filename) {
+        SourceFormat::Archive => unpack_archive(bytes, limits),
+        SourceFormat::Module => unpack_module(filename, bytes, limits),
     }
 }
 

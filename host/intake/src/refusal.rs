@@ -99,7 +99,7 @@ impl Rule {
     }
 
     /// What the author can do about it.
-    pub const fn advice(self) -> &'static str {
+    pub const fn remedy(self) -> &'static str {
         self.text().1
     }
 
@@ -191,6 +191,11 @@ impl Refusal {
     /// The stable code of the broken rule.
     pub const fn code(&self) -> &'static str {
         self.rule.code()
+    }
+
+    /// What the author can do about it.
+    pub const fn remedy(&self) -> &'static str {
+        self.rule.remedy()
     }
 
     pub(crate) fn new(rule: Rule, detail: impl Into<String>) -> Self {

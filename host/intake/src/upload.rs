@@ -45,7 +45,7 @@ pub struct Upload {
     /// What the content is.
     pub format: SourceFormat,
     /// The module's UTF-8 text without NUL, or the archive's bytes (not base64), unchecked.
-    pub content: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// SHA-256 of [`Upload::code`], 64 lower-case hex digits. The same project has the same hash
     /// whether it came raw or as JSON.
     pub code_hash: String,
@@ -56,16 +56,16 @@ pub struct Upload {
 impl Upload {
     /// The code string of the JSON form: the module's text, or the archive as base64.
     pub fn code(&self) -> String {
-        code_of(self.format, &self.content)
+        code_of(self.format, &self.bytes)
     }
 
-    fn new(filename: String, content: Vec<u8>, metadata: Map<String, Value>) -> Self {
+    fn new(filename: String, bytes: Vec<u8>, metadata: Map<String, Value>) -> Self {
         let format = SourceFormat::of(&filename);
         let code_hash = match format {
-            SourceFormat::Module => hex::encode(Sha256::digest(&content)),
-            SourceFormat::Archive => hex::encode(Sha256::digest(code_of(format, &content))),
+            SourceFormat::Module => hex::encode(Sha256::digest(&bytes)),
+            SourceFormat::Archive => hex::encode(Sha256::digest(code_of(format, &bytes))),
         };
-        Self { filename, format, content, code_hash, metadata }
+        Self { filename, format, bytes, code_hash, metadata }
     }
 }
 

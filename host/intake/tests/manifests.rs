@@ -84,6 +84,9 @@ fn training_alone_needs_no_architecture() {
     let manifest = "kind: training_for_arch\narchitecture_id: a1\ntraining: {entrypoint: train.py}";
     let project = project(&[("prism.yaml", manifest), ("train.py", "")]).unwrap();
     assert_eq!(summary(&project), "training_for_arch a1 - train.py");
+    assert_eq!(project.manifest.entrypoint(), "train.py");
+    assert_eq!(project.manifest.training_entrypoint(), None);
+    assert_eq!(project.manifest.target_family(), Some("a1"));
 }
 
 #[test]

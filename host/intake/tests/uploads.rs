@@ -53,7 +53,7 @@ fn the_hash_is_of_the_code_string() {
     assert_eq!(module.code(), "x = 1\n");
 
     let archive = json_body(&json!({"code": "UEsFBg==", "filename": "p.zip"})).unwrap();
-    assert_eq!(archive.content, b"PK\x05\x06");
+    assert_eq!(archive.bytes, b"PK\x05\x06");
     assert_eq!(archive.code_hash, sha256("UEsFBg=="));
     assert_eq!(archive.code(), "UEsFBg==");
 }
@@ -73,7 +73,7 @@ fn raw_and_json_forms_have_one_hash() {
 fn a_raw_module_is_a_module() {
     let upload = raw(b"def build_model(ctx): ...\n", Some("model.py"), "text/x-python").unwrap();
     let limits = ArchiveLimits::default();
-    let project = unpack(upload.format, &upload.filename, &upload.content, &limits).unwrap();
+    let project = unpack(&upload.filename, &upload.bytes, &limits).unwrap();
     assert_eq!(project.files[0].text(), "def build_model(ctx): ...\n");
 }
 

@@ -1,11 +1,12 @@
 //! The YAML of a manifest: one small mapping, read under a budget, its fields taken out by hand so
 //! that unknown ones can be named. Knows nothing of files.
 
+use prism_domain::submission::ProjectKind;
 use serde_json::{Map, Value};
 use serde_saphyr::{DuplicateKeyPolicy, Options};
 
 use crate::limits::ArchiveLimits;
-use crate::manifest::{Manifest, ManifestWarning, ProjectKind};
+use crate::manifest::{Manifest, ManifestWarning};
 use crate::path::ProjectPath;
 use crate::refusal::{Refusal, Rule, printable};
 
@@ -133,7 +134,7 @@ impl Fields<'_> {
 
     fn kind(&self, value: Option<Value>) -> Result<ProjectKind, Refusal> {
         let Some(word) = self.text("kind", value)? else { return Ok(ProjectKind::Full) };
-        ProjectKind::parse(&word).ok_or_else(|| {
+        ProjectKind::from_name(&word).ok_or_else(|| {
             self.invalid(format!(
                 "`kind` is `{}`, not one of full, architecture_only, training_for_arch",
                 printable(&word)

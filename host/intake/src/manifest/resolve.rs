@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use prism_domain::submission::ProjectKind;
+
 use crate::manifest::document::{Document, Section};
-use crate::manifest::{Component, Manifest, ProjectKind};
+use crate::manifest::{Component, Manifest};
 use crate::path::ProjectPath;
 use crate::refusal::{Refusal, Rule, printable};
 
