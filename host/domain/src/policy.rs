@@ -133,6 +133,7 @@ pub trait Policies: Send + Sync {
 
 /// Reads Python as data, in the sandbox. Calls block.
 pub trait SourceReader: Send + Sync {
-    /// Reads all modules; `entrypoint` is the path of the entry module.
-    fn read(&self, modules: &[ModuleSource], entrypoint: &str) -> Result<SourceFacts, PolicyFault>;
+    /// Reads all modules; `entrypoints` are the paths of the entry modules, the one with `build_model`
+    /// first. An entry function that several offer counts in the first.
+    fn read(&self, modules: &[ModuleSource], entrypoints: &[String]) -> Result<SourceFacts, PolicyFault>;
 }

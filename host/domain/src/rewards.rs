@@ -11,6 +11,10 @@ use crate::time::EpochId;
 /// The whole, in parts per million.
 pub const WHOLE_PPM: u64 = 1_000_000;
 
+/// The source of a weight that goes to the burn hotkey of the policy's settings: the only weight that a
+/// hotkey outside the ledger may have.
+pub const BURN_SOURCE: &str = "burn";
+
 /// A family and its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FamilyRow {
@@ -100,7 +104,9 @@ impl WeightVector {
         let mut seen = BTreeSet::new();
         let mut total = 0_u64;
         for weight in &weights {
-            if !known.contains(&weight.hotkey) || !seen.insert(&weight.hotkey) {
+            let burns = weight.sources.iter().all(|source| source.source_id == BURN_SOURCE);
+            let may_earn = known.contains(&weight.hotkey) || burns;
+            if !may_earn || !seen.insert(&weight.hotkey) {
                 return Err(InvalidAnswer::new(format!("hotkey `{}` is unknown or repeated", weight.hotkey)));
             }
             let parts: u64 = weight.sources.iter().map(|source| u64::from(source.ppm)).sum();

@@ -15,17 +15,33 @@ pub(crate) const TRAINING: &[&str] =
 /// Parameters of a function that takes any number.
 const ANY_NUMBER: u32 = 255;
 
-/// Finds the entry functions that the module offers, also when it imports them from another module
-/// of the project. `line_of` tells the line of an offset in a module.
+/// The modules in which entry functions are looked for; none where the file cannot be read.
+#[derive(Clone, Copy)]
+pub(crate) struct EntryModules {
+    /// Where `build_model` is.
+    pub(crate) architecture: Option<usize>,
+    /// Where the recipe and the training hooks are; often the same module.
+    pub(crate) training: Option<usize>,
+}
+
+impl EntryModules {
+    /// The module in which a function of that name is looked for.
+    pub(crate) fn of(self, name: &str) -> Option<usize> {
+        if name == BUILD_MODEL { self.architecture } else { self.training }
+    }
+}
+
+/// Finds the entry functions that the entry modules offer, also when they import them from another
+/// module of the project. `line_of` tells the line of an offset in a module.
 pub(crate) fn entry_functions(
     project: &Project<'_>,
     definitions: &Definitions<'_>,
-    module: usize,
+    entry: EntryModules,
     line_of: impl Fn(usize, u32) -> u32,
 ) -> Vec<EntryFunction> {
     let names = std::iter::once(BUILD_MODEL).chain(TRAINING.iter().copied());
     let find = |name: &'static str| {
-        let index = *defined(project, definitions, module, name).last()?;
+        let index = *defined(project, definitions, entry.of(name)?, name).last()?;
         let definition = definitions.all.get(index)?;
         Some(EntryFunction {
             name: name.to_owned(),

@@ -2,7 +2,7 @@
 //! attribute access by string.
 
 use ruff_python_ast::visitor::Visitor;
-use ruff_python_ast::{Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number};
+use ruff_python_ast::{Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number, Operator};
 use ruff_text_size::Ranged;
 
 use crate::ObservationKind as Kind;
@@ -112,31 +112,34 @@ impl<'a> Observer<'_, 'a> {
             self.visit_expr(&call.func);
             Vec::new()
         };
+        let mut arguments_seen = 0;
         for target in &targets {
             if ACCESSORS.contains(&target.name.as_str()) && !target.local {
                 self.see_accessor(call, &target.name);
+                // The object is looked into, not passed on.
+                let known = |object: &Expr| !self.describe_targets(object).is_empty();
+                arguments_seen = usize::from(call.arguments.args.first().is_some_and(known));
             } else if !target.local || self.at_import {
                 let constants = describe_arguments(call);
                 let seen = Seen::new(Kind::Call, &target.name).detail(&constants);
                 self.see(call, seen.local(target.local));
             }
         }
-        self.visit_arguments(&call.arguments);
+        call.arguments.args.iter().skip(arguments_seen).for_each(|it| self.visit_expr(it));
+        call.arguments.keywords.iter().for_each(|keyword| self.visit_expr(&keyword.value));
     }
 
     /// `getattr(x, "name")` and its kin.
     fn see_accessor(&mut self, call: &'a ExprCall, accessor: &str) {
-        let name = match call.arguments.args.get(1) {
-            Some(Expr::StringLiteral(text)) => text.value.to_str(),
-            _ => "",
-        };
+        let name = call.arguments.args.get(1).map_or_else(String::new, attribute_name);
         let object = call.arguments.args.first().map_or_else(String::new, |it| self.describe_name(it));
         let detail = format!("{accessor} {object}");
-        self.see(call, Seen::new(Kind::DynamicAttribute, name).detail(&detail));
-        let Some(object) = call.arguments.args.first().filter(|_| !name.is_empty()) else { return };
+        self.see(call, Seen::new(Kind::DynamicAttribute, &name).detail(&detail));
+        let constant = !name.is_empty() && !name.ends_with('*');
+        let Some(object) = call.arguments.args.first().filter(|_| constant) else { return };
         let changes = matches!(accessor, "setattr" | "delattr");
         for target in self.describe_targets(object) {
-            let known = self.resolver.extend(&[target], name);
+            let known = self.resolver.extend(&[target], &name);
             for target in known.iter().filter(|target| !target.local) {
                 let kind = if changes { Kind::Assignment } else { Kind::Reference };
                 self.see(call, Seen::new(kind, &target.name));
@@ -182,7 +185,34 @@ impl<'a> Observer<'_, 'a> {
 
 /// Attributes of which the use matters, not only the reading.
 fn is_worth_a_detail(attribute: &str) -> bool {
-    attribute.starts_with('_')
+    attribute.starts_with('_') || matches!(attribute, "format" | "format_map")
+}
+
+/// The attribute that an expression names: the constant, a constant beginning with `*` after it
+/// (`f"layer{i}"` is `layer*`), or nothing.
+fn attribute_name(expression: &Expr) -> String {
+    let beginning = match expression {
+        Expr::StringLiteral(text) => return text.value.to_str().to_owned(),
+        Expr::FString(text) => text.value.elements().next().and_then(|element| element.as_literal()).map(
+            |literal| literal.value.to_string(),
+        ),
+        Expr::BinOp(operation) => match (&*operation.left, operation.op) {
+            (Expr::StringLiteral(text), Operator::Add) => Some(text.value.to_str().to_owned()),
+            (Expr::StringLiteral(text), Operator::Mod) => {
+                text.value.to_str().split('%').next().map(str::to_owned)
+            }
+            _ => None,
+        },
+        Expr::Call(call) => match &*call.func {
+            Expr::Attribute(method) if method.attr.as_str() == "format" => {
+                let text = method.value.as_string_literal_expr();
+                text.and_then(|text| text.value.to_str().split('{').next().map(str::to_owned))
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    beginning.filter(|text| !text.is_empty()).map_or_else(String::new, |text| text + "*")
 }
 
 /// The arguments of a call, constants as written and `_` for everything else.

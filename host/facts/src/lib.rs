@@ -2,12 +2,15 @@
 //! is executed. It runs inside the sandbox, because no parser is safe on hostile text: a stack
 //! overflow here is a trap there. Knows nothing of what is allowed; that is the review policy's.
 
-wit_bindgen::generate!({
-    path: "../../wit",
-    world: "prism:host/python-reader",
-    additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
-    generate_all,
-});
+mod bindings {
+    #![allow(missing_docs, clippy::pedantic, reason = "generated from WIT, which is documented")]
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "prism:host/python-reader",
+        additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
+        generate_all,
+    });
+}
 
 mod reader;
 mod source;
@@ -27,23 +30,21 @@ mod normalise;
 mod fingerprint;
 mod sketch;
 
-pub use exports::prism::host::python_facts::{Facts, Fingerprints, Module};
-pub use prism::review::review::{EntryFunction, Observation, ObservationKind};
+pub use bindings::exports::prism::host::python_facts::{Facts, Fingerprints, Module};
+pub use bindings::prism::review::review::{EntryFunction, Observation, ObservationKind};
 pub use reader::extract;
 pub use report::OBSERVATIONS_MAX;
 pub use source::{SOURCE_BYTES_MAX, TERMS_MAX};
 
-#[cfg(target_arch = "wasm32")]
-mod component {
-    use crate::{Facts, Module};
+/// The component.
+pub struct Reader;
 
-    struct Reader;
-
-    impl crate::exports::prism::host::python_facts::Guest for Reader {
-        fn extract(modules: Vec<Module>, entrypoint: String) -> Facts {
-            crate::extract(&modules, &entrypoint)
-        }
+impl bindings::exports::prism::host::python_facts::Guest for Reader {
+    fn extract(modules: Vec<Module>, entrypoint: String) -> Facts {
+        extract(&modules, &entrypoint)
     }
-
-    crate::export!(Reader with_types_in crate);
 }
+
+// Only a component exports: two guests linked into one native test would define a symbol twice.
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Reader with_types_in bindings);

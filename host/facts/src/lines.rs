@@ -34,11 +34,6 @@ impl<'a> Lines<'a> {
         (to_u32(index + 1), column + 1)
     }
 
-    /// Number of lines that hold text or end.
-    pub(crate) fn count(&self) -> u32 {
-        to_u32(self.starts.len())
-    }
-
     fn characters_before(&self, offset: u32) -> u32 {
         if self.characters.is_empty() {
             return offset;

@@ -51,10 +51,13 @@ pub(crate) struct Project<'a> {
 }
 
 impl<'a> Project<'a> {
-    /// Collects the names of all modules. Files beside the entry module are found by their bare name
+    /// Collects the names of all modules. Files beside an entry module are found by their bare name
     /// as well, because the evaluator starts there.
-    pub(crate) fn new(sources: &[(&'a str, &'a [Stmt])], entrypoint: &str) -> Self {
-        let entry_folder = entrypoint.rsplit_once('/').map_or("", |(folder, _)| folder);
+    pub(crate) fn new(sources: &[(&'a str, &'a [Stmt])], entrypoints: &[String]) -> Self {
+        let entry_folders: BTreeSet<&str> = entrypoints
+            .iter()
+            .filter_map(|path| path.rsplit_once('/').map(|(folder, _)| folder))
+            .collect();
         let mut project = Self {
             modules: Vec::with_capacity(sources.len()),
             by_name: BTreeMap::new(),
@@ -66,9 +69,11 @@ impl<'a> Project<'a> {
             let scope = Scope::of_body(ScopeKind::Module, body, &package);
             let index = project.modules.len();
             project.register(&name, index);
-            let beside = path.strip_prefix(entry_folder).and_then(|rest| rest.strip_prefix('/'));
-            if let Some(beside) = beside.filter(|_| !entry_folder.is_empty()) {
-                project.register(&module_name(beside).0, index);
+            for folder in &entry_folders {
+                let below = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+                if let Some(beside) = below {
+                    project.register(&module_name(beside).0, index);
+                }
             }
             project.modules.push(ModuleScope { path, name, package, scope, body });
         }

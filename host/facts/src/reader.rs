@@ -5,7 +5,7 @@ use ruff_python_ast::{ModModule, Stmt};
 use ruff_python_parser::{ParseError, Parsed, parse_module};
 
 use crate::definitions::Definitions;
-use crate::entry::entry_functions;
+use crate::entry::{EntryModules, entry_functions};
 use crate::fingerprint::fingerprint;
 use crate::lines::Lines;
 use crate::observe::observe;
@@ -14,8 +14,9 @@ use crate::report::{Place, Report, Seen};
 use crate::source::{Unreadable, check_depth, decode};
 use crate::{Facts, Module, ObservationKind};
 
-/// Reads all modules of a project. `entrypoint` is the path of the module with the entry functions.
-pub fn extract(modules: &[Module], entrypoint: &str) -> Facts {
+/// Reads all modules of a project. `build_model` is looked for in the first of the entry modules, the
+/// recipe and the training hooks in the last.
+pub fn extract(modules: &[Module], entrypoints: &[String]) -> Facts {
     let mut report = Report::default();
     let mut readable = Vec::with_capacity(modules.len());
     for module in modules {
@@ -27,18 +28,20 @@ pub fn extract(modules: &[Module], entrypoint: &str) -> Facts {
     let complete = readable.len() == modules.len();
     let sources: Vec<(&str, &[Stmt])> =
         readable.iter().map(|(path, _, parsed)| (*path, &*parsed.syntax().body)).collect();
-    let project = Project::new(&sources, entrypoint);
+    let project = Project::new(&sources, entrypoints);
     for (index, (_, text, _)) in readable.iter().enumerate() {
         observe(&project, index, &Lines::new(text), &mut report);
     }
     let definitions = Definitions::collect(&project);
-    let entry_module = project.module_at(entrypoint);
-    let entries = entry_module.map_or_else(Vec::new, |module| {
-        entry_functions(&project, &definitions, module, |module, offset| {
-            readable.get(module).map_or(0, |(_, text, _)| Lines::new(text).position(offset).0)
-        })
+    let module_at = |path: &String| project.module_at(path);
+    let entry = EntryModules {
+        architecture: entrypoints.first().and_then(module_at),
+        training: entrypoints.last().and_then(module_at),
+    };
+    let entries = entry_functions(&project, &definitions, entry, |module, offset| {
+        readable.get(module).map_or(0, |(_, text, _)| Lines::new(text).position(offset).0)
     });
-    let prints = complete.then(|| fingerprint(&project, &definitions, entry_module));
+    let prints = complete.then(|| fingerprint(&project, &definitions, entry));
     let (architecture_sketch, source_sketch, fingerprints) = match prints {
         Some(prints) => (prints.architecture_sketch, prints.source_sketch, Some(prints.fingerprints)),
         None => (Vec::new(), Vec::new(), None),
