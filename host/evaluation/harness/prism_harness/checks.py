@@ -44,8 +44,10 @@ class Behaviour:
         self.batch = Tally(tolerance["batch_kl"])
         self.determinism = Tally(tolerance["determinism_kl"])
 
-    def first_loss(self, nll_nats: float) -> None:
+    def first_loss(self, nll_nats: float | None) -> None:
         """An untrained model knows nothing: a first loss far below ln V has been smuggled in."""
+        if nll_nats is None:
+            return
         self._first.append(nll_nats)
         self.step0.deviations.append(max(0.0, self._ln_v - nll_nats))
 

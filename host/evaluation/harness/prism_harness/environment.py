@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import site
@@ -16,6 +17,18 @@ def settle_threads(threads: int) -> None:
         torch.set_num_interop_threads(1)
     except RuntimeError:
         pass  # already in use; it is 1 by the environment variables
+
+
+def keep_memory() -> None:
+    """Lets the allocator keep freed arrays: mapping them afresh in each step costs a fifth of the time.
+    Does nothing where the C library is not glibc. Guests inherit it."""
+    trim_threshold, mmap_threshold = -1, -3
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 512 << 20)
+    except (OSError, AttributeError):
+        pass
 
 
 def blas_name() -> str:

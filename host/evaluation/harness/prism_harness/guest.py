@@ -7,6 +7,7 @@ without memory) only ever loads weights and sees prefixes. Both run this loop.
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ _SOCKET_FD, _MEMORY_FD = 3, 4
 
 def main(order: dict, missing_layers: list[str], exposed: bool) -> int:
     """Serves requests until the scorer closes the socket."""
+    sys.stdout = open(1, "w", buffering=1, closefd=False, errors="replace")  # a guest may be killed at any time
+    sys.stderr = open(2, "w", buffering=1, closefd=False, errors="replace")
     sock = socket.socket(fileno=_SOCKET_FD)
     memory = SharedMemory(_MEMORY_FD, Layout(*order["layout"]))
     wire.send(sock, {"missing_layers": missing_layers, "exposed": exposed})

@@ -49,6 +49,7 @@ def _load_torch_and_fork():
         from . import environment
 
         environment.settle_threads(1)
+        environment.keep_memory()
         torch.zeros(2, 2) @ torch.zeros(2, 2)
     except Exception as error:
         raise Fault(faults.TORCH, f"PyTorch does not work: {type(error).__name__}: {error}") from None

@@ -64,7 +64,7 @@ class RunResult:
     commitments: list[Commitment]
     hooks: dict
     recipe: dict | None
-    first_nll: float
+    first_nll: float | None  # nats per token; None when no token of the first step was finite
     cpu_ms_per_step: float
     parameters: int
 
@@ -75,7 +75,7 @@ def train(bench: Bench, corpus: Corpus, plan: RunPlan, progress: Callable[[int, 
     columns: dict[str, list] = {name: [] for name in ("step", *_TRUST)}
     commitments: list[Commitment] = []
     first = last = None
-    first_nll, bad_steps, status = 0.0, 0, "ok"
+    first_nll, bad_steps, status = None, 0, "ok"
     for step in range(plan.steps):
         started, cpu_started = time.monotonic(), peer.cpu_s()
         rows = corpus.train_rows(plan.seed, step * plan.batch, plan.batch, plan.length)
@@ -92,11 +92,12 @@ def train(bench: Bench, corpus: Corpus, plan: RunPlan, progress: Callable[[int, 
         )
         for name, column in columns.items():
             column.append(values[name])
-        if step == 0:
-            first_nll = values["nll_sum"] / max(1, values["n_tok"] - values["nonfinite"])
+        finite = values["n_tok"] - values["nonfinite"]
+        loss = values["nll_sum"] / finite if finite else None
+        first_nll = loss if step == 0 else first_nll
         bad_steps = bad_steps + 1 if values["nonfinite"] else 0
         status = "nonfinite" if values["nonfinite"] else status
-        progress(step + 1, values["nll_sum"] / max(1, values["n_tok"] - values["nonfinite"]))
+        progress(step + 1, loss)
         if bad_steps >= _NONFINITE_STEPS_MAX:
             break
     last = peer.state()

@@ -44,11 +44,13 @@ class Answer:
         return "".join(frame["text"] for frame in self.of("log"))
 
 
-def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training=True, changes=None, limits=None, by_stdin=False, architecture=None):
+def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training=True, changes=None, limits=None, by_stdin=False, architecture=None, extra=None, patches=None):
     """`project` is a folder under projects/ or a dict of file names to text."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-job-"))
     try:
-        command, stdin = _prepare(folder, project, plan, kind, two_user, training, changes or {}, limits or {}, by_stdin, architecture)
+        command, stdin = _prepare(folder, project, plan, kind, two_user, training, changes or {}, limits or {}, by_stdin, architecture, extra or {})
+        for name, text in (patches or {}).items():
+            (folder / "harness" / name).write_text(text)
         user = {} if two_user else {"user": PLAIN, "group": PLAIN, "extra_groups": []}
         completed = subprocess.run(command, input=stdin, capture_output=True, timeout=300, cwd="/", env={"PATH": "/usr/bin:/bin"}, **user)
         return Answer(completed)
@@ -56,7 +58,7 @@ def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training
         shutil.rmtree(folder)
 
 
-def _prepare(folder, project, plan_name, kind, two_user, training, changes, limits, by_stdin, architecture):
+def _prepare(folder, project, plan_name, kind, two_user, training, changes, limits, by_stdin, architecture, extra):
     os.chmod(folder, 0o755)
     shutil.copytree(HERE.parent, folder / "harness", ignore=shutil.ignore_patterns("tests", "__pycache__"))
     _write_project(folder / "project", project)
@@ -76,6 +78,7 @@ def _prepare(folder, project, plan_name, kind, two_user, training, changes, limi
         "limits": {"wall_ms": 120_000, "memory_bytes": 2 << 30, "log_bytes": 65_536, **limits},
         "data": {"corpus_id": "smoke-en/1", "train": str(folder / "data" / "train.bin"), "val": str(folder / "data" / "val.bin")},
         "image_digest": None,
+        **extra,
     }
     (folder / "job.json").write_text(json.dumps(job))
     owner = SCORER if two_user else PLAIN
@@ -104,3 +107,9 @@ def transformer(**replaced):
         assert source.count(old) == 1, old
         source = source.replace(old, new)
     return {"model.py": source}
+
+
+def small(**changes):
+    """Plan changes for a test that needs one rung and one seed only."""
+    rung = {"size_id": "s0", "d_model": 32, "n_layer": 2, "steps": 6}
+    return {"sizes": [rung], "seeds": 1, **changes}

@@ -1,0 +1,130 @@
+"""Honest projects: what the telemetry holds."""
+
+import math
+import sys
+import unittest
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+import kit
+
+
+class HonestTransformer(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.answer = kit.evaluate("honest")
+        cls.telemetry = cls.answer.telemetry
+
+    def runs(self, role, own):
+        return [run for run in self.telemetry["runs"] if run["role"] == role and run["own_recipe"] is own]
+
+    def test_every_run_is_there_and_paired(self):
+        for own in (False, True):
+            keys = [{(r["size_id"], r["seed_idx"], r["order_id"]) for r in self.runs(role, own)} for role in ("candidate", "reference")]
+            self.assertEqual(keys[0], keys[1])
+            self.assertEqual(len(keys[0]), 4)
+        self.assertEqual({run["status"] for run in self.telemetry["runs"]}, {"ok"})
+
+    def test_columns_are_as_long_as_the_steps_done(self):
+        for run in self.telemetry["runs"]:
+            for name, column in run["cols"].items():
+                if column is not None:
+                    self.assertEqual(len(column), run["steps_done"], name)
+
+    def test_loss_starts_at_chance_and_falls(self):
+        for run in self.runs("candidate", False):
+            per_token = [n / t for n, t in zip(run["cols"]["nll_sum"], run["cols"]["n_tok"])]
+            self.assertGreater(per_token[0], math.log(256) - 0.15)
+            self.assertLess(per_token[-1], per_token[0] - 0.5)
+
+    def test_no_check_is_violated(self):
+        for name in ("step0", "causal_suffix", "causal_replica", "batch_invariance", "determinism"):
+            check = self.telemetry["checks"][name]
+            self.assertGreater(check["n"], 0, name)
+            self.assertEqual(check["viol_frac"], 0.0, name)
+
+    def test_replica_compared_something_real(self):
+        check = self.telemetry["checks"]["causal_replica"]
+        self.assertGreaterEqual(check["n"], 100)
+        for run in self.runs("candidate", False):
+            self.assertGreater(run["val"]["n_strict"], 0)
+            self.assertAlmostEqual(run["val"]["strict_bpb"], run["val"]["full_bpb"], places=4)
+
+    def test_parameters_are_counted_from_the_weights(self):
+        sizes = {s["size_id"]: s["params_total"] for s in self.telemetry["sizes"] if s["role"] == "candidate"}
+        self.assertEqual(sizes, {"s0": 46208, "s1": 141312})
+
+    def test_commitments_can_be_verified(self):
+        import hashlib
+
+        data = self.telemetry["data"]
+        revealed = bytes.fromhex(data["perm_revealed"]) + data["salt_revealed"].encode()
+        self.assertEqual(hashlib.sha256(revealed).hexdigest(), data["perm_commit"])
+        self.assertEqual(sorted(bytes.fromhex(data["perm_revealed"])), list(range(256)))
+        self.assertEqual(self.telemetry["seeds_revealed"], kit.SEEDS)
+
+    def test_nothing_odd_is_reported(self):
+        self.assertEqual(self.telemetry["anomalies"], [])
+        self.assertEqual(self.telemetry["env"]["layers_missing"], [])
+
+    def test_progress_ends_near_one(self):
+        done = [frame["done"] for frame in self.answer.of("progress")]
+        self.assertEqual(done, sorted(done))
+        self.assertGreater(done[-1], 0.9)
+
+
+class Kinds(unittest.TestCase):
+    def test_architecture_only_has_no_runs_of_its_own_recipe(self):
+        telemetry = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small()).telemetry
+        self.assertEqual({run["own_recipe"] for run in telemetry["runs"]}, {False})
+
+    def test_training_for_an_architecture_uses_both_projects(self):
+        trainer = {"model.py": "from layers import RATE\ndef get_recipe(ctx):\n    return {'learning_rate': RATE, 'batch_size': 16}\n",
+                   "layers.py": "RATE = 0.004\n"}
+        architecture = kit.transformer()
+        architecture["layers.py"] = "RATE = None\n"
+        architecture["model.py"] = "import layers\n" + architecture["model.py"]
+        telemetry = kit.evaluate(trainer, kind="training_for_arch", architecture=architecture, changes=kit.small()).telemetry
+        own = [run for run in telemetry["runs"] if run["own_recipe"] and run["role"] == "candidate"]
+        self.assertEqual([(run["batch_seqs"], run["steps_done"]) for run in own], [(16, 3)])
+        self.assertAlmostEqual(max(own[0]["cols"]["lr"]), 0.004)
+
+    def test_same_job_gives_the_same_measurements_and_a_cached_reference_is_spliced_in(self):
+        first = kit.evaluate("honest", changes=kit.small()).telemetry
+        reference = {
+            "reference_runs": [run for run in first["runs"] if run["role"] == "reference" and not run["own_recipe"]],
+            "reference_sizes": [size for size in first["sizes"] if size["role"] == "reference"],
+        }
+        second = kit.evaluate("honest", changes=kit.small(), extra=reference).telemetry
+        for before, after in zip(first["runs"], second["runs"]):
+            self.assertEqual(before["run_id"], after["run_id"])
+            self.assertEqual(before["cols"]["nll_sum"], after["cols"]["nll_sum"])
+            self.assertEqual(before["val"], after["val"])
+        self.assertEqual([run.get("cached") for run in second["runs"] if run["role"] == "reference"], [True, True])
+        self.assertLess(second["compute"]["reference_cpu_s"], first["compute"]["reference_cpu_s"])
+
+
+class Hooks(unittest.TestCase):
+    def test_every_hook_is_called_with_the_documented_precedence(self):
+        answer = kit.evaluate("hooks", changes=kit.small())
+        hooks = {hook["name"]: (hook["present"], hook["calls"]) for hook in answer.telemetry["hooks"]}
+        self.assertEqual({name for name, (present, _) in hooks.items() if present}, set(hooks))
+        self.assertEqual(hooks["infer"][1], 0)
+        self.assertEqual(hooks["compute_loss"][1], 0)
+        for name in ("configure_optimizer", "inference_logits", "train_step"):
+            self.assertGreater(hooks[name][1], 0, name)
+            self.assertIn(f"called {name}", answer.log)
+        self.assertNotIn("called infer\n", answer.log)
+        self.assertNotIn("called compute_loss by evaluator", answer.log)
+
+    def test_compute_loss_trains_where_there_is_no_train_step(self):
+        project = kit.transformer()
+        project["model.py"] += "\ndef compute_loss(model, batch, ctx):\n    print('called compute_loss')\n    return model(batch.tokens).square().mean()\n"
+        answer = kit.evaluate(project, changes=kit.small())
+        own = [run for run in answer.telemetry["runs"] if run["own_recipe"] and run["role"] == "candidate"][0]
+        self.assertIn("called compute_loss", answer.log)
+        self.assertLess(max(own["cols"]["loss_reported"]), 2.0)  # the miner's own loss is noted ...
+        self.assertGreater(own["cols"]["nll_sum"][-1] / own["cols"]["n_tok"][-1], 5.0)  # ... and does not count
+
+
+if __name__ == "__main__":
+    unittest.main()
