@@ -9,9 +9,6 @@
     reason = "a test may fail"
 )]
 
-#[expect(dead_code, reason = "each test file uses its own part of the builder")]
-mod support;
-
 use prism_intake::{ArchiveLimits, Project, ProjectKind, Rejection, assemble, unpack_module};
 
 fn project(files: &[(&str, &str)]) -> Result<Project, Rejection> {
