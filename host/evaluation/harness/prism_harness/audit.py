@@ -38,7 +38,7 @@ class ReplicaTally:
 
 def choose_audits(choices: Streams, label: str, plan: dict, steps: int, batch: int, length: int, state_bytes: int) -> dict:
     """Step -> [(cut, rows)]. Which steps, cuts and rows follows from the secret; how many, from the
-    plan and from what the snapshots take in memory. The last fifth of the run is always audited."""
+    plan and from what the snapshots take in memory; they are spread over the whole run."""
     audit = plan["audit"]
     affordable = max(3, audit["bytes_max"] // max(1, state_bytes))
     wanted = min(steps, max(3, -(-steps // audit["every"])), affordable)
@@ -63,11 +63,11 @@ def replay(bench: Bench, plan: RunPlan, result: RunResult, tally: ReplicaTally, 
     """Replays the run's commitments on a replica and completes the held-out row with the strict loss."""
     peer = Peer(bench, "auditor", plan.role, folders)
     loaded, gaps = None, []
-    order = sorted(range(len(result.commitments)), key=lambda at: (result.commitments[at].held_out, result.commitments[at].prefix.shape[1] if result.commitments[at].held_out else at))
+    training = [c for c in result.commitments if not c.held_out]
+    strict = sorted((c for c in result.commitments if c.held_out), key=lambda c: c.prefix.shape[1])
     try:
         peer.open(plan.spec)
-        for at in order:
-            commitment = result.commitments[at]
+        for commitment in training + strict:
             if commitment.weights is not loaded:
                 peer.load(commitment.weights)
                 loaded = commitment.weights

@@ -63,7 +63,8 @@ class Evaluation:
         """Times a few steps per rung on a guest that is thrown away; finds broken projects early."""
         for rung in self._job.rungs:
             batch = self._batches.get(lane, self._plan["batch_seqs"])
-            plan = self._run_plan(lane, rung, 0, self._job.seeds[0], self._plan["calibration_steps"], batch, f"calibrate-{lane.label}-{rung.size_id}")
+            run_id = f"calibrate-{lane.label}-{rung.size_id}"
+            plan = self._run_plan(lane, rung, 0, self._job.seeds[0], self._plan["calibration_steps"], batch, run_id)
             result = self._train(plan, audited=False)
             if lane.own_recipe and lane not in self._batches:
                 self._batches[lane] = ladder.own_batch(self._plan, result.recipe)
@@ -104,8 +105,8 @@ class Evaluation:
 
     def _run_plan(self, lane: Lane, rung: Rung, seed_idx: int, seed: int, steps: int, batch: int, run_id: str) -> RunPlan:
         return RunPlan(
-            run_id=run_id, role=lane.role, rung=rung, seed_idx=seed_idx, seed=seed, own_recipe=lane.own_recipe, steps=steps, batch=batch,
-            length=self._plan["seq_len"], vocab_size=self._plan["vocab_size"],
+            run_id=run_id, role=lane.role, rung=rung, seed_idx=seed_idx, seed=seed, own_recipe=lane.own_recipe,
+            steps=steps, batch=batch, length=self._plan["seq_len"], vocab_size=self._plan["vocab_size"],
             spec=ladder.spec(self._job, lane, rung, seed, steps, batch),
         )
 

@@ -26,6 +26,7 @@ DATA = "P-DATA"  # the corpus is missing or too small
 ISOLATION = "P-ISOLATION"  # the worker could not be confined as the job demands
 TORCH = "P-TORCH"  # PyTorch is missing or broken
 REFERENCE = "P-REFERENCE"  # the evaluator's own model failed
+OVERLOAD = "P-OVERLOAD"  # the machine was too busy to give a guest its processor
 INTERNAL = "P-INTERNAL"  # a defect in the harness
 
 

@@ -88,8 +88,7 @@ class Guest:
             self._trainer = Trainer(self._project, self._model, self._context, chosen, settings, self._training_logits)
         return {
             "hooks": {name: self._project.function(name) is not None for name in HOOKS},
-            "recipe": None if recipe is None else {"batch_size": recipe.batch_size, "optimizer": recipe.optimizer, "scheduler": recipe.scheduler},
-            "forward_trains": self._forward_serves,
+            "recipe": None if recipe is None else {"batch_size": recipe.batch_size},
         }
 
     def _routes(self) -> None:
@@ -181,7 +180,8 @@ class Guest:
             for tensor in own.values():
                 count = tensor.numel()
                 if count:
-                    tensor.copy_(torch.frombuffer(bytearray(raw[at : at + count * tensor.element_size()]), dtype=tensor.dtype).reshape(tensor.shape))
+                    part = bytearray(raw[at : at + count * tensor.element_size()])
+                    tensor.copy_(torch.frombuffer(part, dtype=tensor.dtype).reshape(tensor.shape))
                 at += count * tensor.element_size()
         return {"loaded": at}
 

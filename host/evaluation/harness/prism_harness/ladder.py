@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from . import faults, streams
@@ -34,8 +35,6 @@ def lanes(job: Job) -> list[Lane]:
 
 def reference_part() -> dict:
     """The reference is a project like any other."""
-    import os
-
     folder = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "reference")
     return {"dir": folder, "entrypoint": "model.py"}
 

@@ -60,6 +60,7 @@ class Peer:
     def __init__(self, bench: Bench, role: str, owner: str, folders: list[str]):
         self._bench, self._owner = bench, owner
         self.pid: int | None = None
+        self._started = time.monotonic()
         ours, theirs = socket.socketpair()
         memory_fd = shared.create(bench.layout)
         self._memory = shared.SharedMemory(memory_fd, bench.layout)
@@ -114,14 +115,7 @@ class Peer:
 
     def cpu_s(self) -> float:
         """CPU time that the guest has used, read from the kernel."""
-        try:
-            total = 0
-            for task in os.listdir(f"/proc/{self.pid}/task"):
-                with open(f"/proc/{self.pid}/task/{task}/schedstat", encoding="ascii") as stat:
-                    total += int(stat.read().split()[0])
-            return total / 1e9
-        except (OSError, ValueError, IndexError):
-            return self._coarse_cpu_s()
+        return self._schedule_s(0)
 
     def end(self, grace_s: float = 0.0) -> dict:
         """Ends the guest and everything it started; adds up what it used."""
@@ -165,7 +159,7 @@ class Peer:
     def _broken(self, error: wire.WireError, op: str) -> None:
         """Names the fault behind a connection that does not work any more."""
         if error.kind == "timeout":
-            self._fail(faults.TIMEOUT, f"no answer to `{op}` in time")
+            self._late(op)
         if error.kind in _WIRE_CODES:
             self._fail(_WIRE_CODES[error.kind], f"in answer to `{op}`: {error}")
         usage = self.end(_EXIT_GRACE_S)
@@ -175,6 +169,17 @@ class Peer:
             self._fail(faults.OOM, f"the process was killed during `{op}`, most likely for want of memory")
         how = f"signal {usage['signal']}" if usage["signal"] else f"status {usage['exit']}"
         self._fail(faults.CRASH, f"the process ended with {how} during `{op}`")
+
+    def _late(self, op: str) -> None:
+        """A guest that mostly waited for a processor is not to blame for being late."""
+        if self._schedule_s(1) > 0.5 * (time.monotonic() - self._started):
+            self.end()
+            raise Fault(faults.OVERLOAD, f"no answer to `{op}` in time, because the machine is overloaded")
+        candidate_ms = self._bench.cpu_s.get("candidate", 0.0) * 1000.0
+        if self._owner == "reference" and self._bench.left_s() <= 0 and candidate_ms > self._bench.plan["budget_ms"]:
+            self.end()
+            raise Fault(faults.TIMEOUT, "the submission used up the evaluation's time")
+        self._fail(faults.TIMEOUT, f"no answer to `{op}` in time")
 
     def _fail(self, code: str, message: str) -> None:
         self.end()
@@ -195,7 +200,19 @@ class Peer:
             self._fail(faults.CONTRACT, f"the weights take {total} bytes, allowed are {self._bench.plan['state_bytes_max']}")
         return total
 
+    def _schedule_s(self, field: int) -> float:
+        """Seconds over all threads from the kernel's scheduler: 0 on a processor, 1 waiting for one."""
+        try:
+            total = 0
+            for task in os.listdir(f"/proc/{self.pid}/task"):
+                with open(f"/proc/{self.pid}/task/{task}/schedstat", encoding="ascii") as stat:
+                    total += int(stat.read().split()[field])
+            return total / 1e9
+        except (OSError, ValueError, IndexError):
+            return self._coarse_cpu_s() if field == 0 else 0.0
+
     def _coarse_cpu_s(self) -> float:
+        """CPU time in clock ticks, where the kernel keeps no scheduler statistics."""
         try:
             with open(f"/proc/{self.pid}/stat", "rb") as stat:
                 fields = stat.read().rsplit(b")", 1)[1].split()

@@ -1,0 +1,139 @@
+"""The parts that need no process: streams, scoring, the choice of audits, the corpus, messages."""
+
+import hashlib
+import json
+import math
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import torch
+
+from prism_harness import audit, ladder, scoring, training
+from prism_harness.corpus import Corpus
+from prism_harness.faults import Fault, safe_text
+from prism_harness.job import Rung, parse
+from prism_harness.streams import Streams
+
+EVALUATION = pathlib.Path(__file__).resolve().parent.parent.parent
+PLANS = {path.stem: json.loads(path.read_text()) for path in (EVALUATION / "plans").glob("*.json")}
+
+
+class Scoring(unittest.TestCase):
+    def test_uniform_logits_cost_ln_v(self):
+        values = scoring.step_statistics(torch.zeros(2, 3, 256), torch.zeros(2, 3, dtype=torch.int32))
+        self.assertAlmostEqual(values["nll_sum"] / values["n_tok"], math.log(256), places=5)
+        self.assertAlmostEqual(values["entropy"], math.log(256), places=5)
+
+    def test_a_shift_of_the_logits_changes_nothing(self):
+        logits, targets = torch.randn(2, 5, 256), torch.randint(0, 256, (2, 5))
+        self.assertTrue(torch.allclose(scoring.token_nll(logits, targets), scoring.token_nll(logits + 1000.0, targets), atol=1e-3))
+
+    def test_tokens_that_are_not_finite_are_counted_not_summed(self):
+        logits = torch.zeros(1, 3, 256)
+        logits[0, 0, 7], logits[0, 1, 0] = float("nan"), float("inf")
+        values = scoring.step_statistics(logits, torch.ones(1, 3, dtype=torch.int32))
+        self.assertEqual(values["nonfinite"], 2)
+        self.assertAlmostEqual(values["nll_sum"], math.log(256), places=5)
+        json.dumps(values, allow_nan=False)
+
+    def test_kl_of_equals_is_zero_and_one_broken_side_differs_most(self):
+        p = scoring.log_probabilities(torch.randn(4, 256))
+        broken = torch.full_like(p, float("nan"))
+        self.assertEqual(float(scoring.kl_nats(p, p).max()), 0.0)
+        self.assertEqual(set(scoring.kl_nats(p, broken).tolist()), {scoring.KL_NATS_MAX})
+        self.assertEqual(set(scoring.kl_nats(broken, broken).tolist()), {0.0})
+        forbidden = torch.zeros(1, 4)
+        forbidden[0, 0] = float("-inf")
+        self.assertTrue(math.isfinite(float(scoring.kl_nats(torch.log_softmax(forbidden, -1), torch.log_softmax(torch.zeros(1, 4), -1)))))
+
+
+class Choices(unittest.TestCase):
+    def setUp(self):
+        self.streams = Streams(b"x" * 32)
+
+    def test_permutation_is_one_and_depends_on_the_secret(self):
+        self.assertEqual(sorted(self.streams.permutation()), list(range(256)))
+        self.assertNotEqual(self.streams.permutation(), Streams(b"y" * 32).permutation())
+        self.assertEqual(self.streams.permutation(), Streams(b"x" * 32).permutation())
+
+    def test_audits_cover_the_whole_run_and_every_cut_is_a_prefix(self):
+        audits = audit.choose_audits(self.streams, "run", PLANS["smoke"], 150, 8, 128, 500_000)
+        self.assertEqual(len(audits), 15)
+        self.assertEqual(len({step // 10 for step in audits}), 15)
+        for groups in audits.values():
+            self.assertEqual(sorted(row for _, rows in groups for row in rows), list(range(8)))
+            self.assertTrue(all(1 <= cut <= 128 for cut, _ in groups))
+        self.assertNotEqual(audits, audit.choose_audits(self.streams, "other", PLANS["smoke"], 150, 8, 128, 500_000))
+
+    def test_large_snapshots_are_audited_at_fewer_steps(self):
+        audits = audit.choose_audits(self.streams, "run", PLANS["smoke"], 150, 8, 128, 60_000_000)
+        self.assertEqual(len(audits), 4)
+
+
+class Length(unittest.TestCase):
+    def test_scale_is_the_largest_that_fits(self):
+        plan = PLANS["smoke"]
+        self.assertEqual(ladder.choose_scale(plan, plan["budget_ms"]), 1.0)
+        self.assertEqual(ladder.choose_scale(plan, plan["budget_ms"] * 1.2), 0.8)
+        self.assertEqual(ladder.choose_scale(plan, plan["budget_ms"] * 10), 0.08)
+        with self.assertRaises(Fault) as caught:
+            ladder.choose_scale(plan, plan["budget_ms"] * 100)
+        self.assertEqual((caught.exception.code, caught.exception.blame), ("M-TIMEOUT", "miner"))
+
+    def test_another_batch_size_sees_the_same_text(self):
+        plan, rung = PLANS["smoke"], Rung("s0", 32, 2, 150)
+        for batch in (4, 8, 16, 32):
+            self.assertLessEqual(abs(ladder.scaled_steps(plan, rung, 1.0, batch) * batch - 1200), batch)
+
+    def test_batch_size_is_kept_within_the_plan(self):
+        plan = PLANS["smoke"]
+        self.assertEqual([ladder.own_batch(plan, {"batch_size": b}) for b in (1, 4, 16, 4096, "x", None, True)], [4, 4, 16, 32, 8, 8, 8])
+
+
+class Recipes(unittest.TestCase):
+    def test_dicts_and_objects_are_read_alike(self):
+        recipe = training.read_recipe({"learning_rate": "0.01", "optimizer": "SGD", "unknown": 1})
+        self.assertEqual((recipe.learning_rate, recipe.batch_size, recipe.optimizer), (0.01, 4, "sgd"))
+
+    def test_schedules_start_low_and_end_where_they_say(self):
+        factors = {name: [training.schedule_factor(name, step, 100, 0.05) for step in range(100)] for name in ("cosine", "linear", "constant", "none")}
+        for name, values in factors.items():
+            self.assertLess(values[0], 0.3, name)
+            self.assertAlmostEqual(max(values), 1.0)
+        self.assertLess(factors["cosine"][-1], 0.11)
+        self.assertLess(factors["linear"][-1], 0.12)
+        self.assertEqual(factors["constant"][-1], 1.0)
+
+
+class Text(unittest.TestCase):
+    def test_held_out_text_is_disjoint_and_what_the_readme_says(self):
+        folder = EVALUATION / "corpus" / "smoke"
+        train, val, readme = (folder / "train.txt").read_bytes(), (folder / "val.txt").read_bytes(), (folder / "README.md").read_text()
+        for data in (train, val):
+            self.assertIn(hashlib.sha256(data).hexdigest(), readme)
+        for at in range(0, len(val) - 300, 4096):
+            self.assertNotIn(val[at : at + 300], train)
+
+    def test_rows_are_permuted_and_one_token_longer(self):
+        permutation = bytes(range(255, -1, -1))
+        rows = Corpus(bytes(range(256)) * 8, bytes(range(256)) * 8, permutation).train_rows(1, 0, 3, 16)
+        self.assertEqual(rows.shape, (3, 17))
+        self.assertTrue(bool(((rows[:, :-1] - rows[:, 1:]) % 256 == 1).all()))
+
+    def test_messages_hold_no_absolute_path_and_no_control_character(self):
+        text = safe_text("in /home/someone/secret/model.py: \x1b[31mred \ud800 /job/project/a.py")
+        self.assertEqual(text, "in model.py: ?[31mred ? a.py")
+        self.assertEqual(len(safe_text("x" * 9000)), 2000)
+
+    def test_a_job_that_is_not_usable_names_what_is_wrong(self):
+        for raw in (b"", b"[]", b"{}", b'{"schema":"prism.job/1"}', b"[" * 100_000):
+            with self.assertRaises(Fault) as caught:
+                parse(raw)
+            self.assertEqual(caught.exception.code, "P-JOB")
+
+
+if __name__ == "__main__":
+    unittest.main()
