@@ -25,9 +25,19 @@ pub(crate) struct EntryModules {
 }
 
 impl EntryModules {
-    /// The module in which a function of that name is looked for.
-    pub(crate) fn of(self, name: &str) -> Option<usize> {
-        if name == BUILD_MODEL { self.architecture } else { self.training }
+    /// The definitions that an entry function of that name stands for. What belongs to the training
+    /// may also stand in the architecture's module, where projects of old have all of it.
+    pub(crate) fn defined(
+        self,
+        project: &Project<'_>,
+        definitions: &Definitions<'_>,
+        name: &str,
+    ) -> Vec<usize> {
+        let find = |module: Option<usize>| {
+            module.map_or_else(Vec::new, |module| defined(project, definitions, module, name))
+        };
+        let found = if name == BUILD_MODEL { Vec::new() } else { find(self.training) };
+        if found.is_empty() { find(self.architecture) } else { found }
     }
 }
 
@@ -41,7 +51,7 @@ pub(crate) fn entry_functions(
 ) -> Vec<EntryFunction> {
     let names = std::iter::once(BUILD_MODEL).chain(TRAINING.iter().copied());
     let find = |name: &'static str| {
-        let index = *defined(project, definitions, entry.of(name)?, name).last()?;
+        let index = *entry.defined(project, definitions, name).last()?;
         let definition = definitions.all.get(index)?;
         Some(EntryFunction {
             name: name.to_owned(),
@@ -58,7 +68,7 @@ pub(crate) fn entry_functions(
 }
 
 /// Definitions that a name of a module stands for.
-pub(crate) fn defined(
+fn defined(
     project: &Project<'_>,
     definitions: &Definitions<'_>,
     module: usize,

@@ -3,7 +3,6 @@
 
 use ruff_python_ast::visitor::Visitor;
 use ruff_python_ast::{Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number, Operator};
-use ruff_text_size::Ranged;
 
 use crate::ObservationKind as Kind;
 use crate::observe::Observer;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Fingerprints;
 use crate::definitions::{Body, Definitions};
-use crate::entry::{BUILD_MODEL, EntryModules, TRAINING, defined};
+use crate::entry::{BUILD_MODEL, EntryModules, TRAINING};
 use crate::known_names::is_dunder;
 use crate::normalise::{Stream, normalise};
 use crate::project::Project;
@@ -45,10 +45,9 @@ pub(crate) fn fingerprint(
         indices.clone().map(|index| normalise(project, definitions, &members, index)).collect();
     let hashes = hash_with_references(&streams);
     let reach = |names: &[&str]| {
-        let roots = |name: &&str| entry.of(name).map(|it| defined(project, definitions, it, name));
         // Which hook a function serves is part of the training.
         let roots: BTreeMap<&str, Vec<usize>> =
-            names.iter().filter_map(|name| Some((*name, roots(name)?))).collect();
+            names.iter().map(|name| (*name, entry.defined(project, definitions, name))).collect();
         let reached = closure(roots.values().flatten().copied(), &streams);
         (print(&reached, &hashes, &roots), reached)
     };

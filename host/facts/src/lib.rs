@@ -40,8 +40,8 @@ pub use source::{SOURCE_BYTES_MAX, TERMS_MAX};
 pub struct Reader;
 
 impl bindings::exports::prism::host::python_facts::Guest for Reader {
-    fn extract(modules: Vec<Module>, entrypoint: String) -> Facts {
-        extract(&modules, &entrypoint)
+    fn extract(modules: Vec<Module>, entrypoints: Vec<String>) -> Facts {
+        extract(&modules, &entrypoints)
     }
 }
 

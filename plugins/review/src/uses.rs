@@ -1,0 +1,91 @@
+//! Rules about names that are read, called and assigned.
+
+use crate::findings::error;
+use crate::names::{Opinion, is_dunder, is_harmless_dunder, opinion};
+use crate::settings::Settings;
+use crate::{Finding, Observation};
+
+/// Builtins that reach attributes by name; called they are seen as such, passed on they are not.
+const ACCESSORS: &[&str] = &["getattr", "setattr", "delattr"];
+/// Calls that change the state of the process, by prefix; fine inside functions.
+const STATEFUL: &[&str] =
+    &["torch.set_", "torch.manual_seed", "torch.use_", "torch.random.", "torch.cuda.", "torch.backends.", "print"];
+/// Switches of PyTorch that a project may set.
+const SWITCHES: &[&str] = &["torch.backends.cuda.matmul.", "torch.backends.cudnn."];
+/// Special names that a module or class may define by assignment.
+const DEFINABLE: &[&str] =
+    &["__jit_unused_properties__", "__author__", "__email__", "__license__", "__copyright__", "__all__"];
+
+/// A name that is read.
+pub(crate) fn judge_reference(settings: &Settings, seen: &Observation) -> Option<Finding> {
+    if seen.local {
+        return None;
+    }
+    if ACCESSORS.contains(&seen.name.as_str()) {
+        let message = format!("`{}` is passed on as a value", seen.name);
+        return Some(error(seen, "PY-REFLECT", message, "call it with a constant name"));
+    }
+    match opinion(settings, &seen.name) {
+        Opinion::Module if seen.detail != "alias" => {
+            let message = format!("the module `{}` is used as a value", seen.name);
+            Some(error(seen, "PY-REFLECT", message, "name what you need from the module"))
+        }
+        // The import is refused already.
+        Opinion::Module | Opinion::Allowed | Opinion::UnknownModule => None,
+        Opinion::Refused(reason) => {
+            Some(error(seen, reason.rule, format!("forbidden name: {}", seen.name), reason.remedy))
+        }
+    }
+}
+
+/// A name that is called.
+pub(crate) fn judge_call(settings: &Settings, seen: &Observation) -> Option<Finding> {
+    if seen.local {
+        return None;
+    }
+    match opinion(settings, &seen.name) {
+        Opinion::Refused(reason) => {
+            return Some(error(seen, reason.rule, format!("forbidden call: {}", seen.name), reason.remedy));
+        }
+        Opinion::Module | Opinion::UnknownModule => return None,
+        Opinion::Allowed => {}
+    }
+    if seen.name == "torch.utils.data.DataLoader" && !has_no_workers(&seen.detail) {
+        let message = "`DataLoader` with worker processes".to_owned();
+        return Some(error(seen, "PY-TORCH-PROC", message, "leave `num_workers` at 0"));
+    }
+    if seen.name == "type" && seen.detail.split(", ").count() > 1 {
+        let message = "forbidden call: type with three arguments".to_owned();
+        return Some(error(seen, "PY-REFLECT", message, "write a class statement"));
+    }
+    if seen.at_import && STATEFUL.iter().any(|prefix| seen.name.starts_with(prefix)) {
+        let message = format!("`{}` runs when the module is imported", seen.name);
+        return Some(error(seen, "PY-STRUCT", message, "move the call into a function"));
+    }
+    None
+}
+
+/// Whether the constants of a call say that a loader starts no process: the sixth argument is 0 or absent.
+fn has_no_workers(constants: &str) -> bool {
+    const POSITION: usize = 5;
+    let arguments: Vec<&str> = constants.split(", ").collect();
+    let unclear = arguments.iter().any(|it| matches!(*it, "*" | "**") || it.ends_with('…'));
+    let positional = arguments.iter().take_while(|it| !it.contains('=')).nth(POSITION);
+    let named = arguments.iter().find_map(|it| it.strip_prefix("num_workers="));
+    !unclear && positional.is_none_or(|value| *value == "0") && named.is_none_or(|value| value == "0")
+}
+
+/// A name that is assigned or deleted.
+pub(crate) fn judge_assignment(settings: &Settings, seen: &Observation) -> Option<Finding> {
+    let name = seen.name.as_str();
+    if seen.local {
+        let special = is_dunder(name) && !is_harmless_dunder(name) && !DEFINABLE.contains(&name);
+        let message = format!("the special name `{name}` is assigned");
+        return special.then(|| error(seen, "PY-DUNDER", message, "leave special names alone"));
+    }
+    if SWITCHES.iter().any(|prefix| name.starts_with(prefix)) || settings.opinion(name) == Some(true) {
+        return None;
+    }
+    let message = format!("`{name}` of an imported module is changed");
+    Some(error(seen, "PY-CHEAT", message, "define your own function instead of replacing an imported one"))
+}
