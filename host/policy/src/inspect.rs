@@ -113,9 +113,7 @@ impl Wit {
         let mut groups = groups.into_iter();
         let main = groups.next().ok_or_else(|| broken("no interface".to_owned()))?;
         let mut resolve = Resolve::default();
-        resolve
-            .push_groups(main, groups.collect())
-            .map_err(|why| broken(format!("{why:?}")))?;
+        resolve.push_groups(main, groups.collect()).map_err(|why| broken(format!("{why:?}")))?;
         Ok(Self { resolve })
     }
 
