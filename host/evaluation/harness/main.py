@@ -16,3 +16,5 @@ from prism_harness import scorer  # noqa: E402  (the path has to be set first)
 
 if __name__ == "__main__":
     scorer.main(sys.argv[1] if len(sys.argv) == 2 else "")
+    sys.stderr.flush()
+    os._exit(0)  # libraries' clean-up would run as a user who may not do it

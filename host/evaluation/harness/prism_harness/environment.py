@@ -7,6 +7,7 @@ import os
 import re
 import site
 import sys
+import tempfile
 
 import torch
 
@@ -29,6 +30,19 @@ def keep_memory() -> None:
         libc.mallopt(trim_threshold, 512 << 20)
     except (OSError, AttributeError):
         pass
+
+
+def warm_up() -> None:
+    """Makes PyTorch load what it loads late (2.x draws in its compiler with the first optimizer), so
+    that guests, which may not look for files, find it loaded. No backward pass: its threads would not
+    survive the fork."""
+    tempfile.tempdir = "/tmp"  # guests cannot try which folder is writable: none is
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer.zero_grad()
+    torch.optim.SGD(model.parameters(), lr=0.1)
+    with torch.no_grad():
+        torch.nn.functional.cross_entropy(model(torch.zeros(1, 2)), torch.zeros(1, dtype=torch.long))
 
 
 def blas_name() -> str:

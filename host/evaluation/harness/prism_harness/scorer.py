@@ -43,14 +43,13 @@ def main(job_path: str) -> None:
 
 
 def _load_torch_and_fork():
+    """Everything is imported here, while this process may still read all of the libraries."""
     try:
-        import torch
-
-        from . import environment
+        from . import environment, evaluation  # noqa: F401  (evaluation draws in the rest)
 
         environment.settle_threads(1)
         environment.keep_memory()
-        torch.zeros(2, 2) @ torch.zeros(2, 2)
+        environment.warm_up()
     except Exception as error:
         raise Fault(faults.TORCH, f"PyTorch does not work: {type(error).__name__}: {error}") from None
     from .launcher import Launcher

@@ -1,5 +1,6 @@
 """Runs the harness end to end, as the host does: a job directory in, JSON lines out."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -54,6 +55,18 @@ def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training
         user = {} if two_user else {"user": PLAIN, "group": PLAIN, "extra_groups": []}
         completed = subprocess.run(command, input=stdin, capture_output=True, timeout=300, cwd="/", env={"PATH": "/usr/bin:/bin"}, **user)
         return Answer(completed)
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def started(project):
+    """A running evaluation and its folder."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-job-"))
+    try:
+        command, _ = _prepare(folder, project, "smoke-fast", "full", True, True, {}, {}, False, None, {})
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            yield process, folder
     finally:
         shutil.rmtree(folder)
 

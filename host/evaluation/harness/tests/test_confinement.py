@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import time
 import unittest
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
@@ -59,6 +60,29 @@ class Snooping(unittest.TestCase):
         self.assertGreater(len(children), 2)
         for child in children:
             self.assertFalse(pathlib.Path("/proc", str(child)).exists(), child)
+
+
+class Ending(unittest.TestCase):
+    def test_guests_end_when_the_scorer_is_killed(self):
+        with kit.started("honest") as (process, folder):
+            process.stdout.readline()  # a guest is at work
+            process.kill()
+            process.stdout.read()  # until every holder of the pipe is gone
+            deadline = time.monotonic() + 5.0
+            while processes_of(folder) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertEqual(processes_of(folder), [])
+
+
+def processes_of(folder):
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(folder).encode() in entry.read_bytes():
+                found.append(entry.parent.name)
+        except OSError:
+            pass
+    return found
 
 
 class Output(unittest.TestCase):
