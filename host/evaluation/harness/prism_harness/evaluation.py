@@ -12,7 +12,7 @@ from dataclasses import replace
 from . import audit, ladder, telemetry
 from .checks import Behaviour
 from .corpus import Corpus
-from .faults import CONTRACT, Fault
+from .faults import CONTRACT, REFERENCE, Fault
 from .frames import FrameWriter
 from .job import Job, Rung
 from .ladder import Lane
@@ -100,7 +100,10 @@ class Evaluation:
         batch = self._batches.get(lane, self._plan["batch_seqs"])
         steps = ladder.scaled_steps(self._plan, rung, scale, batch)
         plan = self._run_plan(lane, rung, seed_idx, seed, steps, batch, f"{lane.label}-{rung.size_id}-{seed_idx}")
-        self._results.append(self._train(plan, audited=lane.role == "candidate"))
+        result = self._train(plan, audited=lane.role == "candidate")
+        if lane.role == "reference" and result.row["status"] != "ok":
+            raise Fault(REFERENCE, f"the reference ended `{result.row['status']}`, so nothing can be compared with it")
+        self._results.append(result)
         self._done_ms += steps * self._step_ms[lane, rung.size_id]
 
     def _run_plan(self, lane: Lane, rung: Rung, seed_idx: int, seed: int, steps: int, batch: int, run_id: str) -> RunPlan:

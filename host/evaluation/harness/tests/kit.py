@@ -46,7 +46,7 @@ class Answer:
 
 
 def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training=True, changes=None, limits=None, by_stdin=False, architecture=None, extra=None, patches=None):
-    """`project` is a folder under projects/ or a dict of file names to text."""
+    """`project` is a folder under projects/ or a dict of file names to text; `training` may name a file."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-job-"))
     try:
         command, stdin = _prepare(folder, project, plan, kind, two_user, training, changes or {}, limits or {}, by_stdin, architecture, extra or {})
@@ -82,10 +82,11 @@ def _prepare(folder, project, plan_name, kind, two_user, training, changes, limi
         shutil.copy(EVALUATION / "corpus" / "smoke" / source, folder / "data" / target)
     plan = {**json.loads((EVALUATION / "plans" / f"{plan_name}.json").read_text()), **changes}
     own = {"dir": str(folder / "project"), "entrypoint": "model.py"}
+    trainer = {**own, "entrypoint": training} if isinstance(training, str) else own if training else None
     job = {
         "schema": "prism.job/1", "submission_id": "s-1", "eval_id": "e-1", "kind": kind, "tier": "smoke",
         "architecture": {"dir": str(folder / "architecture"), "entrypoint": "model.py"} if architecture is not None else own,
-        "training": own if training else None,
+        "training": trainer,
         "plan": plan, "seeds": SEEDS, "secret": SECRET,
         "isolation": {"mode": "two_user" if two_user else "single_user", "scorer_uid": SCORER, "worker_uid": WORKER, "auditor_uid": AUDITOR},
         "limits": {"wall_ms": 120_000, "memory_bytes": 2 << 30, "log_bytes": 65_536, **limits},

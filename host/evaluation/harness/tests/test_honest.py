@@ -88,6 +88,18 @@ class Kinds(unittest.TestCase):
         self.assertEqual([(run["batch_seqs"], run["steps_done"]) for run in own], [(16, 3)])
         self.assertAlmostEqual(max(own[0]["cols"]["lr"]), 0.004)
 
+    def test_the_recipe_may_lie_in_a_file_of_its_own(self):
+        project = kit.transformer(recipe=("learning_rate=0.002", "learning_rate=1e-9"))
+        project["train.py"] = (
+            "from model import Model\n"
+            "def get_recipe(ctx):\n    return {'learning_rate': 0.005, 'scheduler': 'constant'}\n"
+            "def configure_optimizer(model, recipe, ctx):\n    assert isinstance(model, Model)\n"
+            "    import torch\n    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate)\n"
+        )
+        telemetry = kit.evaluate(project, training="train.py", changes=kit.small()).telemetry
+        own = [run for run in telemetry["runs"] if run["own_recipe"] and run["role"] == "candidate"][0]
+        self.assertEqual((set(own["cols"]["lr"]), own["batch_seqs"], own["steps_done"]), ({0.005}, 4, 12))
+
     def test_same_job_gives_the_same_measurements_and_a_cached_reference_is_spliced_in(self):
         first = kit.evaluate("honest", changes=kit.small()).telemetry
         reference = {
