@@ -123,9 +123,16 @@ def _anomalies(job: Job, bench: Bench, results: list[RunResult]) -> list[dict]:
         "log_truncated_bytes": bench.drain.dropped_bytes,
         "blas_reference": int(environment.blas_name() == "reference"),
         **{f"{layer}_unavailable": 1 for layer in bench.layers_missing},
+        "size_ignored": int(_ignores_sizes(results)),
         "recipe_batch_clamped": sum(_clamped(job, result) for result in results),
     }
     return [{"code": code, "n": n} for code, n in sorted(found.items()) if n]
+
+
+def _ignores_sizes(results: list[RunResult]) -> bool:
+    """Whether the project builds the same model on every rung: then the ladder says nothing of scaling."""
+    counts = {r.row["size_id"]: r.parameters for r in results if r.row["role"] == "candidate"}
+    return len(counts) > 1 and len(set(counts.values())) == 1
 
 
 def _clamped(job: Job, result: RunResult) -> bool:

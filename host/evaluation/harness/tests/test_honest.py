@@ -88,6 +88,12 @@ class Kinds(unittest.TestCase):
         self.assertEqual([(run["batch_seqs"], run["steps_done"]) for run in own], [(16, 3)])
         self.assertAlmostEqual(max(own[0]["cols"]["lr"]), 0.004)
 
+    def test_a_model_of_one_size_on_every_rung_is_noted(self):
+        project = kit.transformer(size=("    return Model(ctx)", "    import dataclasses\n    return Model(dataclasses.replace(ctx, d_model=32))"))
+        rungs = [{"size_id": name, "d_model": width, "n_layer": 1, "steps": 4} for name, width in (("s0", 16), ("s1", 32))]
+        telemetry = kit.evaluate(project, kind="architecture_only", training=False, changes=kit.small(sizes=rungs)).telemetry
+        self.assertIn({"code": "size_ignored", "n": 1}, telemetry["anomalies"])
+
     def test_the_recipe_may_lie_in_a_file_of_its_own(self):
         project = kit.transformer(recipe=("learning_rate=0.002", "learning_rate=1e-9"))
         project["train.py"] = (
