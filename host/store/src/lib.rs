@@ -22,6 +22,7 @@ mod ledger;
 mod ledger_changes;
 mod holds;
 mod policies;
+mod secrets;
 mod weights;
 
 pub use accept::{Accepted, NewSubmission, Nonce};

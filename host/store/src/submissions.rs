@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prism_domain::ids::{Digest, SubmissionId};
-use prism_domain::submission::{Event, PublishedScores, State, Submission};
+use prism_domain::submission::{Event, HoldCause, PublishedScores, State, Submission};
 use prism_domain::time::{EpochId, Timestamp};
 
 use crate::codec::{
@@ -52,6 +52,28 @@ impl Store {
         ))
         .bind(status)
         .bind(after)
+        .bind(bounded(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    /// Held submissions with that cause whose policy set is not `not_under`, in the order of acceptance:
+    /// with [`HoldCause::PolicyFault`] and the set in force, those that may go on.
+    pub async fn held(
+        &self,
+        cause: HoldCause,
+        not_under: Option<Digest>,
+        limit: u32,
+    ) -> Result<Vec<Submission>, StoreError> {
+        let rows: Vec<SubmissionRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            submission_columns!(),
+            " FROM submissions WHERE status = 'held' AND cause = $1 \
+             AND (policy_set IS NULL OR policy_set <> $2) ORDER BY sequence LIMIT $3"
+        ))
+        .bind(cause.as_str())
+        .bind(not_under.map(|digest| digest.to_string()).unwrap_or_default())
         .bind(bounded(limit))
         .fetch_all(&self.readers)
         .await?;

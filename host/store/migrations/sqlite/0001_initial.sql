@@ -214,6 +214,12 @@ CREATE TABLE weights_snapshots (
     at BIGINT NOT NULL
 );
 
+-- Keys that this deployment drew once, shared by all processes on the database.
+CREATE TABLE secrets (
+    name TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+);
+
 CREATE TRIGGER blobs_never_change BEFORE UPDATE ON blobs
 BEGIN SELECT RAISE(ABORT, 'blobs are immutable'); END;
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events
