@@ -13,7 +13,7 @@ use prism_domain::ledger::{Family, LedgerChange, Variant};
 use prism_domain::policy::{Decided, PolicyFault, PolicySet};
 use prism_domain::scaling::Report;
 use prism_domain::submission::{Event, HoldCause, PublishedScores, Submission};
-use prism_store::{Claim, DecisionRecord, FamilyTest, MeasurementKind, StageCommit};
+use prism_store::{Claim, DecisionRecord, FamilyComparisons, MeasurementKind, StageCommit};
 
 use crate::Pipeline;
 use crate::comparison::{Incumbent, of_architectures, of_trainings};
@@ -31,6 +31,7 @@ pub(crate) struct Loaded {
     report: Report,
     target: Option<FamilyId>,
     known: Vec<Known>,
+    ledger_version: i64,
 }
 
 /// A family with what its comparison needs.
@@ -53,7 +54,14 @@ struct Answer {
     question: Candidate,
     decided: Decided<Attribution>,
     records: Vec<DecisionRecord>,
-    tests: Vec<FamilyTest>,
+    comparisons: Vec<FamilyComparisons>,
+}
+
+impl Loaded {
+    /// Whether the project has a `build_model` of its own; without one, its target's was trained.
+    fn brings_model(&self) -> bool {
+        self.facts.source.entry_functions.iter().any(|function| function.name == "build_model")
+    }
 }
 
 pub(crate) async fn run(
@@ -69,6 +77,7 @@ pub(crate) async fn run(
 
 impl Pipeline {
     async fn load_attribution(&self, submission: &Submission) -> Result<Loaded, StageError> {
+        let ledger_version = self.store.ledger_version().await?;
         let facts: ProjectFacts =
             self.load_measurement(submission.id, MeasurementKind::Facts, "facts").await?;
         let report: Report =
@@ -82,8 +91,11 @@ impl Pipeline {
         };
         let mut families = self
             .store
-            .families_like(&facts.source.architecture_sketch, fingerprints.architecture, KNOWN_FAMILIES_MAX)
-            .await?;
+            .families_like(fingerprints.architecture, &facts.source.architecture_sketch, KNOWN_FAMILIES_MAX)
+            .await?
+            .into_iter()
+            .map(|resembling| resembling.family)
+            .collect::<Vec<_>>();
         let target_id = target.as_ref().map(|family| family.id);
         if let Some(family) = target
             && !families.iter().any(|known| known.id == family.id)
@@ -95,17 +107,18 @@ impl Pipeline {
         for family in families {
             known.push(self.load_known(submission, family).await?);
         }
-        Ok(Loaded { submission: submission.clone(), facts, fingerprints, report, target: target_id, known })
+        Ok(Loaded { submission: submission.clone(), facts, fingerprints, report, target: target_id, known, ledger_version })
     }
 
     async fn load_known(&self, submission: &Submission, family: Family) -> Result<Known, StageError> {
-        let variants = self.store.variants_of(family.id).await?;
+        let variants = self.store.variants_of(&[family.id]).await?;
         let canonical = self.load_stored(submission, family.canonical_submission_id).await?;
         let best_variant = match variants.iter().find(|variant| variant.is_current_best) {
             Some(best) => self.load_stored(submission, best.submission_id).await?,
             None => None,
         };
-        let tests = self.store.family_tests(family.id).await?;
+        let counted = self.store.family_tests(family.id).await?;
+        let tests = (counted.tests, counted.acceptances);
         Ok(Known { family, variants, canonical, best_variant, tests })
     }
 
@@ -146,8 +159,8 @@ fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageErro
     };
     let decided = policies.attribute(&question)?;
     records.push(record(&decided)?);
-    let tests = tested(&question, &decided.answer);
-    Ok(Answer { question, decided, records, tests })
+    let comparisons = tested(&question, &decided.answer);
+    Ok(Answer { question, decided, records, comparisons })
 }
 
 fn weighed(
@@ -184,7 +197,8 @@ fn weighed(
     Ok(KnownFamily {
         family_id: family.id,
         same_owner,
-        same_architecture: family.family_hash == loaded.fingerprints.architecture,
+        same_architecture: family.family_hash == loaded.fingerprints.architecture
+            || (loaded.target == Some(family.id) && !loaded.brings_model()),
         similarity_ppm: sketch_similarity_ppm(
             &family.sketch,
             &loaded.facts.source.architecture_sketch,
@@ -230,12 +244,17 @@ fn known_variants<'a>(
 
 /// The family that the submission was tested against counts one more test, and one more acceptance
 /// when the submission improved it: the multiplicity that the thresholds policy corrects for.
-fn tested(question: &Candidate, answer: &Attribution) -> Vec<FamilyTest> {
+fn tested(question: &Candidate, answer: &Attribution) -> Vec<FamilyComparisons> {
     let family = answer.architecture.family().or(question.target_family);
     let accepted = answer.decision == AttributionDecision::Apply
         && (matches!(answer.architecture, ArchitectureAction::Transfer(_))
             || (answer.training != TrainingAction::None && answer.becomes_current_best));
-    family.map(|family_id| FamilyTest { family_id, accepted }).into_iter().collect()
+    let counted = |family_id| FamilyComparisons {
+        family_id,
+        tests: 1,
+        acceptances: u32::from(accepted),
+    };
+    family.map(counted).into_iter().collect()
 }
 
 fn commit(
@@ -264,7 +283,8 @@ fn commit(
         policy_set: Some(answer.decided.provenance.policy_set),
         scores: applied.then(|| published(&loaded.report, attribution)),
         ledger: if applied { changes(pipeline, loaded, question, attribution) } else { Vec::new() },
-        tests: answer.tests,
+        ledger_seen: applied.then_some(loaded.ledger_version),
+        comparisons: answer.comparisons,
         hold,
         ..StageCommit::new(event)
     })
@@ -305,12 +325,14 @@ fn changes(
     })
 }
 
-/// An owner's own family rises when the architecture's improvement is meaningful and the best is passed.
+/// An owner's own family rises when another architecture of it is meaningfully better and passes the
+/// best. Measuring the same architecture again is no improvement.
 fn improves_family(question: &Candidate, architecture: ArchitectureAction) -> bool {
     let ArchitectureAction::Existing(family_id) = architecture else { return false };
     question.families.iter().any(|known| {
         known.family_id == family_id
             && known.same_owner
+            && !known.same_architecture
             && known.architecture.outcome == ImprovementOutcome::Meaningful
             && question.q_arch.value > known.q_arch_best
     })

@@ -1,14 +1,16 @@
 //! The server's verdict without the server: what `prism check` says before anything is sent.
 
+use prism_domain::evaluation::ProjectTree;
 use prism_domain::facts::ProjectFacts;
 use prism_domain::finding::Finding;
 use prism_domain::ids::SubmissionId;
 use prism_domain::policy::{PolicyFault, PolicySet, SourceReader};
 use prism_domain::review::{ReviewDecision, ReviewInput};
+use prism_intake::Rejection;
 use serde::Serialize;
 
 use crate::facts::{Read, decide};
-use crate::project::unpacked;
+use crate::project::{tree, unpacked};
 
 /// The verdict on an upload.
 #[derive(Debug, Serialize)]
@@ -46,4 +48,13 @@ pub fn check_upload(
         findings: verdict.findings,
         facts: Some(input.facts),
     })
+}
+
+/// The files of an upload as the sandbox sees them.
+pub fn project_tree(
+    filename: &str,
+    bytes: &[u8],
+    entrypoint: &str,
+) -> Result<ProjectTree, Rejection> {
+    Ok(tree(&unpacked(filename, bytes)?, entrypoint))
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use prism_domain::evaluation::Progress;
 use prism_domain::ids::SubmissionId;
 use prism_domain::policy::PolicySet;
+use prism_domain::time::Timestamp;
 use prism_domain::submission::{Blame, Event, HoldCause, Stage, State};
-use prism_store::{Claim, StageCommit, StoreError};
+use prism_store::{AttemptRule, Claim, StageCommit, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -119,7 +120,7 @@ impl Pipeline {
             outcome = self.perform(&claim) => outcome,
             lost = self.keep_lease(&claim) => Err(StageError::Store(lost)),
             () = stop.cancelled() => {
-                self.give_back(&claim, "the worker stops", now.as_micros(), false).await;
+                self.give_back(&claim, "the worker stops", self.clock.now(), AttemptRule::Forgiven).await;
                 return Ok(true);
             }
         };
@@ -152,7 +153,7 @@ impl Pipeline {
             tokio::time::sleep(Duration::from_millis(pause.max(1))).await;
             let renewed = self.store.heartbeat(claim, self.clock.now(), self.config.lease_ms).await;
             match renewed {
-                Ok(()) => {}
+                Ok(_lease_until) => {}
                 Err(StoreError::StaleClaim) => return StoreError::StaleClaim,
                 Err(error) => tracing::warn!(%error, "cannot renew a lease"),
             }
@@ -206,7 +207,7 @@ impl Pipeline {
             Remedy::Retry => {
                 let doubled = self.config.retry_ms.saturating_mul(1_i64 << claim.attempt.min(20));
                 let retry_at = self.clock.now().plus_ms(doubled.min(RETRY_MAX_MS));
-                self.give_back(claim, error.code(), retry_at.as_micros(), true).await;
+                self.give_back(claim, error.code(), retry_at, AttemptRule::Counts).await;
             }
         }
     }
@@ -218,10 +219,9 @@ impl Pipeline {
         }
     }
 
-    async fn give_back(&self, claim: &Claim, reason: &str, retry_at_micros: i64, counts: bool) {
-        let retry_at = prism_domain::time::Timestamp::from_micros(retry_at_micros);
+    async fn give_back(&self, claim: &Claim, reason: &str, retry_at: Timestamp, rule: AttemptRule) {
         let now = self.clock.now();
-        if let Err(error) = self.store.release(claim, retry_at, reason, counts, now).await {
+        if let Err(error) = self.store.release(claim, retry_at, reason, rule, now).await {
             tracing::warn!(submission = %claim.submission.id, %error, "cannot give a claim back; its lease will run out");
         }
     }

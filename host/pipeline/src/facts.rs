@@ -6,7 +6,7 @@ use prism_domain::ids::Digest;
 use prism_domain::policy::{FaultClass, PolicyFault, SourceReader};
 use prism_domain::review::{ReviewDecision, Verdict};
 use prism_domain::submission::Event;
-use prism_intake::{Project, Rejection};
+use prism_intake::{Manifest, Project, Rejection};
 use prism_store::{Claim, MeasurementKind, StageCommit};
 
 use crate::Pipeline;
@@ -50,9 +50,8 @@ pub(crate) fn decide(
             source: file.bytes.clone(),
         })
         .collect();
-    let entrypoint = project.manifest.entrypoint().to_owned();
-    match reader.read(&modules, &entrypoint) {
-        Ok(source) => Ok(Read::Facts(Box::new(project_facts(&project, entrypoint, source)))),
+    match reader.read(&modules, &entrypoints(&project.manifest)) {
+        Ok(source) => Ok(Read::Facts(Box::new(project_facts(&project, source)))),
         // The reader is ours and total on text that Python itself would read: what it traps on was made to.
         Err(fault) if fault.class == FaultClass::GuestFault => {
             Ok(Read::Refused(vec![unreadable(&fault)]))
@@ -83,7 +82,15 @@ fn commit(read: Read) -> Result<StageCommit, StageError> {
     }
 }
 
-fn project_facts(project: &Project, entrypoint: String, source: SourceFacts) -> ProjectFacts {
+/// The modules with the entry functions: the architecture's first, the training's last, often one.
+fn entrypoints(manifest: &Manifest) -> Vec<String> {
+    let mut paths = vec![manifest.entrypoint().to_owned()];
+    paths.extend(manifest.training_entrypoint().map(str::to_owned));
+    paths.dedup();
+    paths
+}
+
+fn project_facts(project: &Project, source: SourceFacts) -> ProjectFacts {
     let files = project
         .files
         .iter()
@@ -96,8 +103,9 @@ fn project_facts(project: &Project, entrypoint: String, source: SourceFacts) -> 
         })
         .collect();
     ProjectFacts {
-        kind: project.manifest.domain_kind(),
-        entrypoint,
+        kind: project.manifest.kind,
+        entrypoint: project.manifest.entrypoint().to_owned(),
+        training_entrypoint: project.manifest.training_entrypoint().map(str::to_owned),
         target_family: project.manifest.target_family().map(str::to_owned),
         files,
         source,
@@ -110,9 +118,13 @@ fn rejection_findings(rejection: &Rejection) -> Vec<Finding> {
         .map(|refusal| Finding {
             rule_id: refusal.code().to_ascii_uppercase(),
             severity: Severity::Error,
-            message: refusal.to_string(),
+            message: refusal.detail.clone(),
             remedy: refusal.remedy().to_owned(),
-            location: None,
+            location: refusal.path.as_ref().map(|path| Location {
+                path: path.clone(),
+                line: refusal.line.and_then(|line| u32::try_from(line).ok()).unwrap_or(0),
+                column: refusal.column.and_then(|column| u32::try_from(column).ok()).unwrap_or(0),
+            }),
         })
         .collect()
 }
@@ -123,6 +135,6 @@ fn unreadable(fault: &PolicyFault) -> Finding {
         severity: Severity::Error,
         message: format!("the source is too deep or too large to be read safely ({})", fault.code),
         remedy: "split long chains and deeply nested expressions".to_owned(),
-        location: None::<Location>,
+        location: None,
     }
 }

@@ -6,7 +6,7 @@ use prism_domain::ids::{FamilyId, HoldId, VariantId};
 use prism_domain::ledger::{Hold, HoldStatus};
 use prism_domain::scaling::Report;
 use prism_domain::submission::{Event, HoldCause, PublishedScores, State, Submission};
-use prism_store::{HoldResolution, MeasurementKind, StoreError};
+use prism_store::{MeasurementKind, StageCommit, StoreError};
 
 use crate::Pipeline;
 use crate::attribution::published;
@@ -115,16 +115,14 @@ impl Pipeline {
         let held = self.load_held(id).await?;
         if request.architecture == ResolveArchitecture::Reject {
             let event = Event::Rejected { reason: rejection(&request.reason) };
-            let resolution = HoldResolution::new(HoldStatus::Rejected, event);
-            self.store.resolve_hold(held.hold.id, resolution, self.clock.now()).await?;
+            self.close_hold(&held.hold, StageCommit::new(event)).await?;
             return Ok(Resolution { rejected: true, ..Resolution::default() });
         }
         let resolution = match held.cause {
             HoldCause::Attribution => self.attribute_by_hand(&held, &request).await?,
             HoldCause::Review | HoldCause::PolicyFault => {
                 let event = Event::Approved { reason: request.reason };
-                let resolution = HoldResolution::new(HoldStatus::Resolved, event);
-                self.store.resolve_hold(held.hold.id, resolution, self.clock.now()).await?;
+                self.close_hold(&held.hold, StageCommit::new(event)).await?;
                 Resolution::default()
             }
         };
@@ -144,12 +142,21 @@ impl Pipeline {
         }
     }
 
+    async fn close_hold(&self, hold: &Hold, commit: StageCommit) -> Result<(), ResolveError> {
+        match self.store.resolve_hold(hold.id, commit, self.clock.now()).await {
+            Ok(_state) => Ok(()),
+            Err(StoreError::NotFound(_)) => Err(ResolveError::NotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn attribute_by_hand(
         &self,
         held: &Held,
         request: &ResolveRequest,
     ) -> Result<Resolution, ResolveError> {
         let id = held.submission.id;
+        let ledger_version = self.store.ledger_version().await?;
         let facts: ProjectFacts =
             self.load_measurement(id, MeasurementKind::Facts, "facts").await?;
         let report: Report = self.load_measurement(id, MeasurementKind::Report, "report").await?;
@@ -171,16 +178,14 @@ impl Pipeline {
             now: self.clock.now(),
         };
         let actions = self.checked_actions(&claimant, request).await?;
-        let resolution = HoldResolution {
+        let scores = published(&report, &proposed);
+        let commit = StageCommit {
             ledger: claimant.changes(actions),
-            scores: Some(published(&report, &proposed)),
-            ..HoldResolution::new(
-                HoldStatus::Resolved,
-                Event::Resolved { reason: request.reason.clone() },
-            )
+            ledger_seen: Some(ledger_version),
+            scores: Some(scores),
+            ..StageCommit::new(Event::Resolved { reason: request.reason.clone() })
         };
-        let scores = resolution.scores;
-        self.store.resolve_hold(held.hold.id, resolution, self.clock.now()).await?;
+        self.close_hold(&held.hold, commit).await?;
         Ok(resolved(&claimant, actions, scores))
     }
 
@@ -226,7 +231,7 @@ impl Pipeline {
     ) -> Result<TrainingAction, ResolveError> {
         let invalid = |text: &str| ResolveError::Invalid(text.to_owned());
         let variants = match architecture.family() {
-            Some(family) => self.store.variants_of(family).await?,
+            Some(family) => self.store.variants_of(&[family]).await?,
             None => Vec::new(),
         };
         let named = request.variant_id.map(|id| {
@@ -255,15 +260,13 @@ impl Pipeline {
 fn resolved(
     claimant: &Claimant<'_>,
     actions: Actions,
-    scores: Option<PublishedScores>,
+    scores: PublishedScores,
 ) -> Resolution {
     let accepted_architecture =
         matches!(actions.architecture, ArchitectureAction::New | ArchitectureAction::Transfer(_));
     let accepted_training =
         matches!(actions.training, TrainingAction::New | TrainingAction::Transfer(_));
-    let points = |accepted: bool, weight: f64, score: Option<f64>| {
-        if accepted { weight * score.unwrap_or(0.0) } else { 0.0 }
-    };
+    let points = |accepted: bool, weight: f64, score: f64| if accepted { weight * score } else { 0.0 };
     Resolution {
         rejected: false,
         family_id: claimant.family(actions),
@@ -274,8 +277,8 @@ fn resolved(
         },
         accepted_architecture,
         accepted_training,
-        arch_points: points(accepted_architecture, ARCHITECTURE_POINTS, scores.map(|s| s.q_arch)),
-        training_points: points(accepted_training, TRAINING_POINTS, scores.map(|s| s.q_recipe)),
+        arch_points: points(accepted_architecture, ARCHITECTURE_POINTS, scores.q_arch),
+        training_points: points(accepted_training, TRAINING_POINTS, scores.q_recipe),
     }
 }
 

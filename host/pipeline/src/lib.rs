@@ -34,7 +34,7 @@ use prism_domain::time::{Clock, EpochLength};
 use prism_store::Store;
 use tokio::sync::Notify;
 
-pub use check::{CheckReport, check_upload};
+pub use check::{CheckReport, check_upload, project_tree};
 pub use driver::{Boundary, BoundaryHook, ProgressBoard};
 pub use holds::{ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining, Resolution};
 pub use outcome::StageError;

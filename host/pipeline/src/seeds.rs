@@ -49,7 +49,9 @@ impl Beacon {
     }
 
     fn derive(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new(&self.0.into());
+        let mut key = hmac::digest::Key::<Hmac<Sha256>>::default();
+        key.split_at_mut(BEACON_KEY_LEN).0.copy_from_slice(&self.0);
+        let mut mac = Hmac::<Sha256>::new(&key);
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);

@@ -2,7 +2,7 @@
 
 use prism_domain::ids::{Digest, Hotkey, SubmissionId};
 use prism_intake::Upload;
-use prism_store::{Accepted, NewSubmission, SpentNonce, StoreError};
+use prism_store::{Accepted, NewSubmission, Nonce, StoreError};
 
 use crate::Pipeline;
 
@@ -16,7 +16,7 @@ pub struct SubmitRequest {
     /// Digest of the request body: the same body from the same hotkey is the same submission.
     pub body_digest: Digest,
     /// Nonce of a signed request.
-    pub nonce: Option<SpentNonce>,
+    pub nonce: Option<Nonce>,
     /// `Idempotency-Key` of the request.
     pub idempotency_key: Option<String>,
 }
@@ -28,17 +28,21 @@ impl Pipeline {
     /// Stores the upload and enqueues its first stage.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Accepted, SubmitError> {
         let now = self.clock.now();
+        let code_hash = request.upload.code_hash.parse().map_err(|_not_a_digest| {
+            StoreError::Invalid("the code hash is not a digest".to_owned())
+        })?;
+        let metadata = serde_json::Value::Object(request.upload.metadata).to_string();
         let accepted = self
             .store
             .accept(NewSubmission {
                 id: SubmissionId::new(self.entropy.uuid()),
                 hotkey: request.hotkey,
                 epoch: self.config.epoch.epoch_at(now),
-                code_hash: request.upload.code_hash,
+                code_hash,
                 filename: request.upload.filename,
                 archive: request.upload.bytes,
                 body_digest: request.body_digest,
-                metadata: request.upload.metadata,
+                metadata,
                 nonce: request.nonce,
                 idempotency_key: request.idempotency_key,
                 now,

@@ -6,10 +6,10 @@ use prism_domain::ids::Digest;
 use prism_domain::policy::{Decided, PolicySet};
 use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::time::{EpochId, Timestamp};
-use prism_store::{NewWeights, WeightsSnapshot};
+use prism_store::WeightsSnapshot;
 
 use crate::Pipeline;
-use crate::evidence::{encoded, record};
+use crate::evidence::encoded;
 use crate::outcome::StageError;
 use crate::project::on_blocking_thread;
 
@@ -23,7 +23,7 @@ pub struct CurrentWeights {
     /// When it was computed.
     pub computed_at: Timestamp,
     /// Digest of the policy set that computed it.
-    pub policy_set: Option<Digest>,
+    pub policy_set: Digest,
     /// Whether it is the last good one because the present one cannot be computed.
     pub stale: bool,
 }
@@ -46,12 +46,13 @@ impl Pipeline {
 
     async fn fresh_weights(&self) -> Result<CurrentWeights, StageError> {
         let now = self.clock.now();
-        let view = self.store.ledger_view(self.config.epoch, now).await?;
+        let epoch = self.config.epoch.epoch_at(now);
+        let view = self.store.ledger_view(epoch, self.config.epoch).await?;
         let policies = self.policies.current();
         let input = Digest::of(&encoded(&view, "ledger view")?);
         if let Some(last) = self.store.last_weights().await?
-            && last.input == input
-            && last.policy_set == policies.digest()
+            && last.ledger_digest == input
+            && last.provenance.policy_set == policies.digest()
         {
             return Ok(CurrentWeights::of(last, false));
         }
@@ -68,13 +69,15 @@ impl Pipeline {
         let epoch = view.epoch;
         let decided: Decided<WeightVector> =
             on_blocking_thread(move || policies.weigh(&view)).await??;
-        let policy_set = decided.provenance.policy_set;
-        let decision = record(&decided)?;
-        let vector = decided.answer;
-        self.store
-            .put_weights(NewWeights { epoch, vector: vector.clone(), input, policy_set, decision, now })
-            .await?;
-        Ok(CurrentWeights { epoch, vector, computed_at: now, policy_set: Some(policy_set), stale: false })
+        let snapshot = WeightsSnapshot {
+            epoch,
+            vector: decided.answer,
+            provenance: decided.provenance,
+            ledger_digest: input,
+            at: now,
+        };
+        self.store.put_weights_snapshot(&snapshot).await?;
+        Ok(CurrentWeights::of(snapshot, false))
     }
 }
 
@@ -83,8 +86,8 @@ impl CurrentWeights {
         Self {
             epoch: snapshot.epoch,
             vector: snapshot.vector,
-            computed_at: snapshot.computed_at,
-            policy_set: Some(snapshot.policy_set),
+            computed_at: snapshot.at,
+            policy_set: snapshot.provenance.policy_set,
             stale,
         }
     }

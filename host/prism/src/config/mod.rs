@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use prism_domain::time::EpochLength;
+use prism_evaluation::EvaluationConfig;
 use serde::Deserialize;
 
 pub(crate) use secret::SharedToken;
@@ -39,25 +40,10 @@ pub(crate) struct ConfigFile {
     max_upload_bytes: Option<usize>,
     max_code_bytes: Option<usize>,
     workers: Option<usize>,
-    execution_backend: Option<String>,
-    evaluator_image: Option<String>,
-    evaluator_image_digests: Option<Vec<String>>,
-    evaluator_python: Option<PathBuf>,
-    evaluator_timeout_seconds: Option<u32>,
-    evaluator_memory_bytes: Option<u64>,
-    evaluator_gpus: Option<u32>,
+    evaluation: Option<EvaluationConfig>,
     tier: Option<String>,
     seeds: Option<usize>,
     max_attempts: Option<u32>,
-}
-
-/// How the sandbox is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backend {
-    /// bubblewrap on this machine.
-    Process,
-    /// A container engine.
-    Docker,
 }
 
 /// All settings, resolved.
@@ -87,33 +73,14 @@ pub(crate) struct Settings {
     pub max_code_bytes: usize,
     /// Evaluations at the same time; 0 serves the API only.
     pub workers: usize,
-    /// How evaluations are isolated.
-    pub evaluation: EvaluationSettings,
-}
-
-/// Settings of the evaluation.
-#[derive(Debug, Clone)]
-pub(crate) struct EvaluationSettings {
-    /// How the sandbox is made.
-    pub backend: Backend,
-    /// Container image.
-    pub image: String,
-    /// Image digests that may run; empty allows any.
-    pub image_digests: Vec<String>,
-    /// Python interpreter with PyTorch, for the process backend.
-    pub python: PathBuf,
-    /// Wall-clock limit of an evaluation, seconds.
-    pub timeout_seconds: u32,
-    /// Memory limit of an evaluation, bytes.
-    pub memory_bytes: u64,
-    /// GPUs handed to a container.
-    pub gpus: u32,
-    /// Name of the probe plan.
-    pub plan: String,
-    /// Paired seeds.
+    /// How evaluations are isolated, and which probe plan they follow.
+    pub evaluation: EvaluationConfig,
+    /// Paired seeds of an evaluation.
     pub seeds: usize,
     /// Tries before a submission fails through a fault of ours.
     pub max_attempts: u32,
+    /// Where the process ends itself, for crash tests: `stage:boundary`.
+    pub crash_at: Option<String>,
 }
 
 /// A setting cannot be used.
@@ -169,37 +136,7 @@ impl Settings {
             .text(&["PRISM_DATABASE_URL", "CHALLENGE_DATABASE_URL"])
             .or(file.database_url)
             .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("prism.sqlite3").display()));
-        let evaluation = EvaluationSettings {
-            backend: read.backend(file.execution_backend)?,
-            image: read
-                .text(&["PRISM_EVALUATOR_IMAGE"])
-                .or(file.evaluator_image)
-                .unwrap_or_else(|| "prism-evaluator:local".to_owned()),
-            image_digests: read
-                .list(&["PRISM_EVALUATOR_IMAGE_DIGESTS"])
-                .or(file.evaluator_image_digests)
-                .unwrap_or_default(),
-            python: read
-                .path(&["PRISM_EVALUATOR_PYTHON"])
-                .or(file.evaluator_python)
-                .unwrap_or_else(|| "/usr/bin/python3".into()),
-            timeout_seconds: read
-                .number("evaluator_timeout_seconds", &["PRISM_EVALUATOR_TIMEOUT_SECONDS"])?
-                .or(file.evaluator_timeout_seconds)
-                .unwrap_or(900),
-            memory_bytes: read
-                .number("evaluator_memory_bytes", &["PRISM_EVALUATOR_MEMORY_BYTES"])?
-                .or(file.evaluator_memory_bytes)
-                .unwrap_or(8 << 30),
-            gpus: read.number("evaluator_gpus", &["PRISM_GPU_COUNT"])?.or(file.evaluator_gpus).unwrap_or(0),
-            plan: read.text(&["PRISM_TIER"]).or(file.tier).unwrap_or_else(|| "smoke".to_owned()),
-            seeds: read.number("seeds", &["PRISM_SEEDS"])?.or(file.seeds).unwrap_or(2).clamp(1, 16),
-            max_attempts: read
-                .number("max_attempts", &["PRISM_MAX_ATTEMPTS"])?
-                .or(file.max_attempts)
-                .unwrap_or(3)
-                .max(1),
-        };
+        let evaluation = read.evaluation(file.evaluation.unwrap_or_default(), file.tier)?;
         Ok(Self {
             bind: read.bind(file.bind)?,
             slug: read
@@ -237,6 +174,13 @@ impl Settings {
                 .unwrap_or(DEFAULT_MAX_CODE_BYTES),
             workers: read.number("workers", &["PRISM_WORKERS"])?.or(file.workers).unwrap_or(1),
             evaluation,
+            seeds: read.number("seeds", &["PRISM_SEEDS"])?.or(file.seeds).unwrap_or(2).clamp(1, 16),
+            max_attempts: read
+                .number("max_attempts", &["PRISM_MAX_ATTEMPTS"])?
+                .or(file.max_attempts)
+                .unwrap_or(3)
+                .max(1),
+            crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
 }

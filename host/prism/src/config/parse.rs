@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use prism_domain::time::EpochLength;
+use prism_evaluation::{BackendKind, EvaluationConfig};
 
-use super::{Backend, ConfigError, Environment};
+use super::{ConfigError, Environment};
 
 /// Looks settings up under several names; the first one that is set wins.
 pub(super) struct Reader<'a> {
@@ -24,11 +25,6 @@ impl<'a> Reader<'a> {
 
     pub(super) fn path(&self, names: &[&str]) -> Option<PathBuf> {
         self.text(names).map(PathBuf::from)
-    }
-
-    pub(super) fn list(&self, names: &[&str]) -> Option<Vec<String>> {
-        let text = self.text(names)?;
-        Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
     }
 
     pub(super) fn number<T: FromStr>(
@@ -66,16 +62,51 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| ConfigError::Value { name: "epoch_seconds", message: "must not be zero".into() })
     }
 
-    pub(super) fn backend(&self, file: Option<String>) -> Result<Backend, ConfigError> {
-        let text = self.text(&["PRISM_EXECUTION_BACKEND"]).or(file).unwrap_or_else(|| "process".into());
-        match text.as_str() {
-            "process" => Ok(Backend::Process),
-            "docker" => Ok(Backend::Docker),
-            _ => Err(ConfigError::Value {
-                name: "execution_backend",
-                message: format!("`{text}` is neither `process` nor `docker`"),
-            }),
+    /// The evaluation section of the file with what the environment says on top.
+    pub(super) fn evaluation(
+        &self,
+        mut config: EvaluationConfig,
+        tier: Option<String>,
+    ) -> Result<EvaluationConfig, ConfigError> {
+        if let Some(backend) = self.text(&["PRISM_EXECUTION_BACKEND"]) {
+            config.backend = backend_named(&backend)?;
         }
+        if let Some(plan) = self.text(&["PRISM_TIER"]).or(tier) {
+            config.plan = plan;
+        }
+        if let Some(seconds) =
+            self.number::<u64>("evaluator_timeout", &["PRISM_EVALUATOR_TIMEOUT_SECONDS"])?
+        {
+            config.wall_ms = seconds.saturating_mul(1_000);
+        }
+        if let Some(bytes) = self.number("evaluator_memory", &["PRISM_EVALUATOR_MEMORY_BYTES"])? {
+            config.memory_bytes = bytes;
+        }
+        if let Some(image) = self.text(&["PRISM_EVALUATOR_IMAGE"]) {
+            config.docker.image = image;
+        }
+        if let Some(gpus) = self.number("gpus", &["PRISM_GPU_COUNT"])? {
+            config.docker.gpus = gpus;
+        }
+        if let Some(python) = self.path(&["PRISM_EVALUATOR_PYTHON"]) {
+            config.process.python = python;
+        }
+        config.check().map_err(|error| ConfigError::Value {
+            name: "evaluation",
+            message: error.to_string(),
+        })?;
+        Ok(config)
+    }
+}
+
+fn backend_named(name: &str) -> Result<BackendKind, ConfigError> {
+    match name {
+        "process" => Ok(BackendKind::Process),
+        "docker" => Ok(BackendKind::Docker),
+        _ => Err(ConfigError::Value {
+            name: "execution_backend",
+            message: format!("`{name}` is neither `process` nor `docker`"),
+        }),
     }
 }
 

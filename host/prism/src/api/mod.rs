@@ -1,0 +1,88 @@
+//! HTTP as Platform, miners, validators and operators know it: one file per group of routes.
+//!
+//! **No decision about a submission is taken here.** A handler authenticates, checks shapes, calls
+//! the pipeline or reads the store, and shows the answer.
+
+mod problem;
+mod state;
+mod limits;
+mod auth;
+mod query;
+mod show;
+mod health;
+mod submit;
+mod submissions;
+mod boards;
+mod weights;
+mod holds;
+mod worker;
+mod validators;
+mod openapi;
+mod edge;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use prism_pipeline::Pipeline;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use state::ApiState;
+
+/// All routes.
+pub(crate) fn router(pipeline: Pipeline, settings: Settings) -> Router {
+    let state = ApiState::new(pipeline, settings);
+    Router::new()
+        .merge(public_routes())
+        .nest("/internal/v1", internal_routes())
+        .method_not_allowed_fallback(edge::method_not_allowed)
+        .fallback(edge::not_found)
+        .with_state(state)
+        .layer(middleware::from_fn(edge::finish))
+}
+
+fn public_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/version", get(health::version))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::public))
+        .route("/docs", get(openapi::docs))
+        .route("/redoc", get(openapi::docs))
+        .route("/v1/submissions", post(submit::direct))
+        .route("/v1/submissions/{id}", get(submissions::detail))
+        .route("/v1/submissions/{id}/events", get(submissions::events))
+        .route("/v1/submissions/{id}/curve", get(submissions::curve))
+        .route("/v1/leaderboard", get(boards::leaderboard))
+        .route("/v1/architectures", get(boards::architectures))
+        .route("/v1/training-variants", get(boards::training_variants))
+        .route("/v1/epochs/current", get(boards::current_epoch))
+}
+
+fn internal_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/get_weights", get(weights::get_weights))
+        .route("/openapi.json", get(openapi::internal))
+        .route("/bridge/submissions", post(submit::bridge))
+        .route("/component-review/holds", get(holds::list))
+        .route("/component-review/holds/{id}/resolve", post(holds::resolve))
+        .route("/worker/process-next", post(worker::process_next))
+        .route("/worker/poll", post(worker::poll))
+        .route("/validators/assignments/next", post(validators::next))
+        .route("/validators/assignments/expire", post(validators::expire))
+        .route("/validators/assignments/{id}/accept", post(validators::unknown))
+        .route("/validators/assignments/{id}/reject", post(validators::unknown))
+        .route("/validators/assignments/{id}/result", post(validators::unknown))
+}
+
+/// Serves until `stop`; requests under way are answered first.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The routes described: OpenAPI 3.1, and a page that shows them without any asset from elsewhere.
+
+use axum::Json;
+use axum::response::Html;
+use serde_json::{Map, Value, json};
+
+use super::auth::Internal;
+
+/// A route in one line.
+struct Described {
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+}
+
+const fn route(method: &'static str, path: &'static str, summary: &'static str) -> Described {
+    Described { method, path, summary }
+}
+
+const PUBLIC: [Described; 12] = [
+    route("get", "/livez", "Whether the process lives"),
+    route("get", "/readyz", "Whether it can work; `?verbose` names each check"),
+    route("post", "/v1/submissions", "Send a signed submission"),
+    route("get", "/v1/submissions/{id}", "Where a submission stands, what was found, its scores"),
+    route("get", "/v1/submissions/{id}/events", "The event log of a submission"),
+    route("get", "/v1/submissions/{id}/curve", "The training curves of a completed submission"),
+    route("get", "/v1/leaderboard", "Best submission of each hotkey in the current epoch"),
+    route("get", "/v1/architectures", "Architecture families and their owners; `limit` 1 to 200"),
+    route("get", "/v1/training-variants", "Training variants; `architecture_id`, `limit` 1 to 200"),
+    route("get", "/v1/epochs/current", "The current reward epoch"),
+    route("get", "/openapi.json", "This description"),
+    route("get", "/docs", "This description as a page"),
+];
+
+const INTERNAL: [Described; 11] = [
+    route("get", "/internal/v1/get_weights", "The weights in force"),
+    route("post", "/internal/v1/bridge/submissions", "An upload of a hotkey that Platform verified"),
+    route("get", "/internal/v1/component-review/holds", "What waits for an operator"),
+    route("post", "/internal/v1/component-review/holds/{id}/resolve", "Decide a hold"),
+    route("post", "/internal/v1/worker/process-next", "Wake the workers; names the next submission"),
+    route("post", "/internal/v1/worker/poll", "Always empty; kept for old clients"),
+    route("post", "/internal/v1/validators/assignments/next", "Always null: nothing is assigned"),
+    route("post", "/internal/v1/validators/assignments/expire", "Always empty: nothing is assigned"),
+    route("post", "/internal/v1/validators/assignments/{id}/accept", "Always 404: nothing is assigned"),
+    route("post", "/internal/v1/validators/assignments/{id}/reject", "Always 404: nothing is assigned"),
+    route("post", "/internal/v1/validators/assignments/{id}/result", "Always 404: nothing is assigned"),
+];
+
+pub(super) async fn public() -> Json<Value> {
+    Json(document(&PUBLIC, false))
+}
+
+pub(super) async fn internal(_: Internal) -> Json<Value> {
+    Json(document(&INTERNAL, true))
+}
+
+pub(super) async fn docs() -> Html<String> {
+    let rows: String = PUBLIC
+        .iter()
+        .map(|r| {
+            let (method, path) = (r.method.to_uppercase(), r.path);
+            format!("<tr><td>{method}</td><td><code>{path}</code></td><td>{}</td></tr>", r.summary)
+        })
+        .collect();
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>PRISM API</title>\
+         <h1>PRISM API</h1><p>Machine-readable: <a href=\"/openapi.json\">/openapi.json</a>. \
+         Errors are <code>application/problem+json</code> (RFC 9457) with a stable <code>code</code>.</p>\
+         <table><tr><th>Method</th><th>Path</th><th>What</th></tr>{rows}</table></html>"
+    ))
+}
+
+fn document(routes: &[Described], internal: bool) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for described in routes {
+        let item = paths.entry(described.path).or_insert_with(|| json!({}));
+        if let Some(members) = item.as_object_mut() {
+            members.insert(described.method.to_owned(), operation(described, internal));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "PRISM", "version": env!("CARGO_PKG_VERSION")},
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"platform": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Problem": problem_schema()},
+        },
+    })
+}
+
+fn operation(described: &Described, internal: bool) -> Value {
+    let parameters: Vec<Value> = if described.path.contains("{id}") {
+        vec![json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}})]
+    } else {
+        Vec::new()
+    };
+    let security = if internal { json!([{"platform": []}]) } else { json!([]) };
+    json!({
+        "summary": described.summary,
+        "parameters": parameters,
+        "security": security,
+        "responses": {
+            "200": {"description": "As summarised", "content": {"application/json": {"schema": {}}}},
+            "default": {"description": "A problem", "content": {"application/problem+json":
+                {"schema": {"$ref": "#/components/schemas/Problem"}}}},
+        },
+    })
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["type", "title", "status", "code", "detail", "fault"],
+        "properties": {
+            "type": {"type": "string", "format": "uri"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string", "description": "Stable; what a program should look at"},
+            "detail": {"type": "string"},
+            "fault": {"enum": ["miner", "platform", "worker", "policy"]},
+            "errors": {"type": "array", "items": {"type": "object"}},
+        },
+    })
+}

@@ -1,0 +1,194 @@
+//! The one place where an error becomes a status: RFC 9457 problem details.
+//!
+//! `detail` is a sentence, `code` is stable, `fault` says whose doing it was. What went wrong inside is
+//! logged here, once, and never shown.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prism_domain::submission::Blame;
+use prism_intake::{AuthError, FieldError, UploadError};
+use prism_pipeline::{ResolveError, StageError};
+use prism_store::StoreError;
+use serde_json::{Value, json};
+
+/// Media type of a problem.
+const PROBLEM_JSON: &str = "application/problem+json";
+/// Seconds after which a client may come back when we are busy.
+const RETRY_AFTER_S: &str = "1";
+
+/// A request that is not answered as asked.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    fault: Blame,
+    errors: Vec<Value>,
+    headers: Vec<(header::HeaderName, &'static str)>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let fault = if status.is_server_error() { Blame::Platform } else { Blame::Miner };
+        Self { status, code, detail: detail.into(), fault, errors: Vec::new(), headers: Vec::new() }
+    }
+
+    pub(super) fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", detail)
+    }
+
+    pub(super) fn unauthorized(code: &'static str, detail: &str) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, code, detail);
+        problem.headers.push((header::WWW_AUTHENTICATE, "Bearer"));
+        problem
+    }
+
+    /// Fields that are not as they should be.
+    pub(super) fn fields(code: &'static str, errors: Vec<FieldError>) -> Self {
+        let values = errors.iter().map(|error| serde_json::to_value(error).unwrap_or(Value::Null));
+        Self::invalid(code, values.collect())
+    }
+
+    /// The same, from plain entries.
+    pub(super) fn invalid(code: &'static str, errors: Vec<Value>) -> Self {
+        let detail = errors
+            .first()
+            .and_then(|error| Some((error.get("loc")?, error.get("msg")?.as_str()?)))
+            .map_or_else(|| "invalid request".to_owned(), |(loc, msg)| format!("{}: {msg}", path(loc)));
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// One field that is not as it should be.
+    pub(super) fn field(loc: [&str; 2], kind: &str, msg: &str, input: &Value) -> Self {
+        Self::invalid("request-invalid", vec![json!({"type": kind, "loc": loc, "msg": msg, "input": input})])
+    }
+
+    /// A fault of ours: logged with all its causes, shown without any.
+    pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        tracing::error!(error = %text, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
+    }
+
+    fn busy() -> Self {
+        let mut problem =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is waiting; try again");
+        problem.headers.push((header::RETRY_AFTER, RETRY_AFTER_S));
+        problem
+    }
+}
+
+fn path(loc: &Value) -> String {
+    let parts = loc.as_array().map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<String> =
+        parts.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+    names.join(".")
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": format!("https://prism.invalid/problems/{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+            "fault": self.fault.as_str(),
+        });
+        if let (false, Some(members)) = (self.errors.is_empty(), body.as_object_mut()) {
+            members.insert("errors".to_owned(), Value::Array(self.errors));
+        }
+        let mut response = (self.status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        for (name, value) in self.headers {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(what) => Self::not_found(&format!("{what} not found")),
+            StoreError::NonceUsed => {
+                Self::new(StatusCode::CONFLICT, "nonce-used", "nonce already used")
+            }
+            StoreError::IdempotencyKeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "this idempotency key was used for another body",
+            ),
+            StoreError::Busy => Self::busy(),
+            StoreError::IllegalTransition(transition) => {
+                Self::new(StatusCode::CONFLICT, "illegal-transition", transition.to_string())
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<StageError> for Problem {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Store(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::NotFound => Self::not_found("component review hold not found"),
+            ResolveError::Invalid(detail) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "resolution-invalid", detail)
+            }
+            ResolveError::Stage(error) => error.into(),
+        }
+    }
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
+        let code = error.code();
+        match error {
+            UploadError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, error.to_string())
+            }
+            UploadError::Json(field) => {
+                let entry = serde_json::to_value(&field).unwrap_or(Value::Null);
+                Self {
+                    errors: vec![entry],
+                    ..Self::new(StatusCode::BAD_REQUEST, code, "invalid JSON submission")
+                }
+            }
+            UploadError::Fields(fields) => Self::fields(code, fields),
+        }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let code = error.code();
+        match error {
+            AuthError::Headers(fields) => Self::fields(code, fields),
+            AuthError::Hotkey(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+            }
+            AuthError::Nonce | AuthError::Timestamp => {
+                Self::new(StatusCode::BAD_REQUEST, code, error.to_string())
+            }
+            AuthError::Stale | AuthError::Signature => {
+                Self::new(StatusCode::UNAUTHORIZED, code, error.to_string())
+            }
+        }
+    }
+}

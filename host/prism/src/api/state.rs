@@ -1,0 +1,30 @@
+//! What every handler has at hand.
+
+use std::sync::Arc;
+
+use prism_intake::UploadLimits;
+use prism_pipeline::Pipeline;
+
+use crate::config::Settings;
+
+/// Shared by all requests; cloning is cheap.
+#[derive(Clone)]
+pub(super) struct ApiState {
+    /// The flow.
+    pub(super) pipeline: Pipeline,
+    /// Settings of this process.
+    pub(super) settings: Arc<Settings>,
+    /// Limits of an upload.
+    pub(super) limits: Arc<UploadLimits>,
+}
+
+impl ApiState {
+    pub(super) fn new(pipeline: Pipeline, settings: Settings) -> Self {
+        let limits = UploadLimits {
+            module_bytes: settings.max_code_bytes,
+            archive_bytes: settings.max_upload_bytes,
+            ..UploadLimits::default()
+        };
+        Self { pipeline, settings: Arc::new(settings), limits: Arc::new(limits) }
+    }
+}

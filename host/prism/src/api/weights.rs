@@ -1,0 +1,62 @@
+//! What validators pull.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use prism_domain::ids::Digest;
+use prism_domain::rewards::WHOLE_PPM;
+use prism_domain::time::Timestamp;
+use prism_pipeline::CurrentWeights;
+use serde_json::{Map, Value, json};
+
+use super::auth::InternalWithSlug;
+use super::problem::Problem;
+use super::state::ApiState;
+
+pub(super) async fn get_weights(
+    _: InternalWithSlug,
+    State(state): State<ApiState>,
+) -> Result<Response, Problem> {
+    let weights = state.pipeline.current_weights().await?;
+    let now = state.pipeline.clock.now();
+    let body = shown(&state.settings.slug, &weights, now);
+    let tag = format!("\"{}\"", Digest::of(json!(weights.vector).to_string().as_bytes()));
+    let mut response = Json(body).into_response();
+    if let Ok(tag) = tag.parse() {
+        response.headers_mut().insert(axum::http::header::ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// The predecessor's shape. `epoch` is Unix seconds there, which Platform relies on; the reward epoch
+/// stands beside it in the metadata, as do the exact integers and where each weight comes from.
+fn shown(slug: &str, weights: &CurrentWeights, now: Timestamp) -> Value {
+    let (mut shares, mut exact, mut provenance) = (Map::new(), Map::new(), Map::new());
+    for weight in weights.vector.as_slice() {
+        let hotkey = weight.hotkey.to_string();
+        #[expect(clippy::cast_precision_loss, reason = "one million is exact in a double")]
+        let share = f64::from(weight.ppm) / WHOLE_PPM as f64;
+        shares.insert(hotkey.clone(), json!(share));
+        exact.insert(hotkey.clone(), json!(weight.ppm));
+        provenance.insert(hotkey, json!(weight.sources));
+    }
+    json!({
+        "challenge_slug": slug,
+        "epoch": now.as_seconds(),
+        "weights": shares,
+        "metadata": {
+            "computed_at": offset_text(weights.computed_at),
+            "epoch_id": weights.epoch,
+            "policy_set": weights.policy_set,
+            "stale": weights.stale,
+            "weights_ppm": exact,
+            "provenance": provenance,
+        },
+    })
+}
+
+/// ISO 8601 with a numeric offset, as the predecessor wrote it here and nowhere else.
+fn offset_text(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{}+00:00", text.trim_end_matches('Z'))
+}

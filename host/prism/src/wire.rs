@@ -1,0 +1,120 @@
+//! Names every adapter once and puts them together.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prism_domain::entropy::Entropy as _;
+use prism_domain::policy::{Policies, Slot, SourceReader};
+use prism_domain::submission::Stage;
+use prism_domain::time::Clock as _;
+use prism_pipeline::{Beacon, Boundary, BoundaryHook, Pipeline, PipelineConfig, ProgressBoard};
+use prism_policy::{Catalog, LoadedSet, Sandbox, SettingsBySlot, default_component};
+use prism_store::{Store, StoreOptions};
+
+use crate::clock::{SystemClock, SystemEntropy};
+use crate::config::Settings;
+
+/// How long a worker may be silent, milliseconds.
+const LEASE_MS: i64 = 30_000;
+/// First rest after a fault of ours, milliseconds.
+const RETRY_MS: i64 = 1_000;
+/// Name of the key that seeds are derived from.
+const BEACON: &str = "beacon";
+
+/// Policies and reader without a database.
+pub(crate) struct Sandboxed {
+    /// Where decisions are taken.
+    pub policies: Arc<Catalog>,
+    /// Reads Python as data.
+    pub reader: Arc<dyn SourceReader>,
+}
+
+/// Loads the embedded policy set; compiled code is kept in the data folder.
+pub(crate) fn sandbox(settings: &Settings) -> anyhow::Result<Sandboxed> {
+    let cache = settings.data_dir.join("compiled");
+    std::fs::create_dir_all(&cache)
+        .with_context(|| format!("cannot make `{}`", cache.display()))?;
+    let sandbox = Sandbox::start(Some(&cache))?;
+    let (policies, reader) = Catalog::embedded(&sandbox, &SettingsBySlot::new())?;
+    Ok(Sandboxed { policies: Arc::new(policies), reader: Arc::new(reader) })
+}
+
+/// Everything, ready to work.
+pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("cannot make `{}`", settings.data_dir.display()))?;
+    let sandboxed = {
+        let settings = settings.clone();
+        tokio::task::spawn_blocking(move || sandbox(&settings)).await??
+    };
+    let store = Store::open(&settings.database_url, &StoreOptions::default()).await?;
+    remember(&store, &sandboxed.policies.loaded()).await?;
+    let beacon = store.shared_secret(BEACON, SystemEntropy.bytes32()).await?;
+    let evaluator = prism_evaluation::evaluator(settings.evaluation.clone())?;
+    if settings.workers > 0 {
+        prism_evaluation::sweep(&settings.evaluation).await;
+    }
+    Ok(Pipeline {
+        store,
+        policies: sandboxed.policies as Arc<dyn Policies>,
+        reader: sandboxed.reader,
+        evaluator,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        beacon: Beacon::new(beacon),
+        config: PipelineConfig {
+            epoch: settings.epoch,
+            plan: settings.evaluation.plan.clone(),
+            seeds: settings.seeds,
+            lease_ms: LEASE_MS,
+            max_attempts: settings.max_attempts,
+            retry_ms: RETRY_MS,
+        },
+        progress: ProgressBoard::default(),
+        wake: Arc::default(),
+        boundary: crash_hook(settings.crash_at.as_deref())?,
+    })
+}
+
+/// Stores the set in force with its components, so that a decision can be derived again after the
+/// binary has changed.
+async fn remember(store: &Store, set: &LoadedSet) -> anyhow::Result<()> {
+    use prism_domain::policy::PolicySet as _;
+    let digest = set.digest();
+    if store.policy_set(digest).await?.is_some() {
+        return Ok(());
+    }
+    let mut components = std::collections::BTreeMap::new();
+    for slot in Slot::ALL {
+        let component = store.put_component(default_component(slot).to_vec()).await?;
+        components.insert(slot, component);
+    }
+    let canonical = serde_json::to_string(set.manifest())?;
+    store.put_policy_set(digest, canonical, components, SystemClock.now()).await?;
+    Ok(())
+}
+
+/// A name for the worker of this process in claims and logs.
+pub(crate) fn worker_name() -> String {
+    format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple())
+}
+
+/// Production passes every boundary by. A crash test names one, and the process kills itself there
+/// as a power cut would: no destructor runs.
+fn crash_hook(crash_at: Option<&str>) -> anyhow::Result<BoundaryHook> {
+    let Some(text) = crash_at else { return Ok(Arc::new(|_, _| {})) };
+    let (stage, boundary) = text.split_once(':').context("PRISM_CRASH_AT is `stage:boundary`")?;
+    let stage = Stage::from_name(stage).with_context(|| format!("`{stage}` is no stage"))?;
+    let boundary = match boundary {
+        "claimed" => Boundary::Claimed,
+        "decided" => Boundary::Decided,
+        "committed" => Boundary::Committed,
+        _ => anyhow::bail!("`{boundary}` is no boundary"),
+    };
+    Ok(Arc::new(move |at_stage, at_boundary| {
+        if at_stage == stage && at_boundary == boundary {
+            let me = rustix::process::getpid();
+            let _never_returns = rustix::process::kill_process(me, rustix::process::Signal::KILL);
+        }
+    }))
+}
