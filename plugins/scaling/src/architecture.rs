@@ -1,0 +1,79 @@
+//! q-arch: the extrapolated gain over the reference under the evaluator's recipe, at its lower bound,
+//! times the square root of stability.
+
+use crate::Estimate;
+use crate::evidence::{Evidence, Trained};
+use crate::forecast::{Forecast, Rung, forecast};
+use crate::numeric::{jackknife, ln, logistic};
+use crate::pairing::{Differences, against_reference, rungs, time_ratio};
+use crate::stability::{Family, families, overall};
+
+/// What was found about the architecture.
+pub(crate) struct Architecture<'a> {
+    pub(crate) differences: Differences<'a>,
+    pub(crate) rungs: Vec<Rung>,
+    pub(crate) forecast: Forecast,
+    pub(crate) families: Vec<Family>,
+    /// Stability, 0 to 1.
+    pub(crate) stability: f64,
+    /// q-arch.
+    pub(crate) quality: Estimate,
+}
+
+/// Scores the candidate's model under the evaluator's recipe.
+pub(crate) fn assess<'a>(evidence: &Evidence<'a>) -> Architecture<'a> {
+    let differences = against_reference(evidence, Trained::ByEvaluator);
+    let rungs = rungs(evidence, &differences, ln_cost);
+    let forecast = forecast(evidence.settings, &rungs);
+    let families = families(evidence, Trained::ByEvaluator, None);
+    let stability = overall(&families);
+    let scale = evidence.settings.score_scale;
+    let gain_score = logistic(forecast.bound_over_null() / scale);
+    let quality = (gain_score * stability.sqrt()).clamp(0.0, 1.0);
+    let from_gain = quality * (1.0 - gain_score) * forecast.std_error / scale;
+    let from_stability = jackknife(&left_out_qualities(evidence, gain_score));
+    let std_error = (from_gain * from_gain + from_stability * from_stability).sqrt();
+    let samples = rungs.iter().map(|rung| rung.seeds).min().unwrap_or(0);
+    Architecture {
+        differences,
+        rungs,
+        forecast,
+        families,
+        stability,
+        quality: Estimate {
+            value: quality,
+            std_error,
+            samples: u32::try_from(samples).unwrap_or(u32::MAX),
+        },
+    }
+}
+
+fn left_out_qualities(evidence: &Evidence, gain_score: f64) -> Vec<f64> {
+    let seeds = evidence.seeds();
+    if seeds.len() < 2 {
+        return Vec::new();
+    }
+    seeds
+        .into_iter()
+        .map(|seed| overall(&families(evidence, Trained::ByEvaluator, Some(seed))))
+        .map(|stability| gain_score * stability.sqrt())
+        .collect()
+}
+
+/// Natural log of the cost of a token relative to the reference: the larger of operations and time, with
+/// some time forgiven. Fewer operations earn credit only where the time was measured and agrees.
+fn ln_cost(evidence: &Evidence, size_id: &str) -> f64 {
+    ln(cost_ratio(evidence, size_id))
+}
+
+/// The cost ratio of a rung, see `ln_cost`.
+pub(crate) fn cost_ratio(evidence: &Evidence, size_id: &str) -> f64 {
+    let operations = operation_ratio(evidence, size_id);
+    let time = time_ratio(evidence, size_id, Trained::ByEvaluator, Trained::Reference);
+    operations.max(time.map_or(1.0, |time| time / evidence.settings.time_tolerance))
+}
+
+/// Floating-point operations per token relative to the reference.
+pub(crate) fn operation_ratio(evidence: &Evidence, size_id: &str) -> f64 {
+    evidence.flops_per_token(size_id, true) / evidence.flops_per_token(size_id, false)
+}

@@ -1,0 +1,120 @@
+//! Quality taken apart: what each step of the reasoning adds, from the reference's level upwards. The
+//! bars sum to the quality.
+
+use crate::Contribution;
+use crate::architecture::Architecture;
+use crate::numeric::logistic;
+use crate::recipe::Recipe;
+use crate::settings::Settings;
+
+/// The bars, in the order of the reasoning; the last one takes everything back when the submission
+/// is rejected.
+pub(crate) fn contributions(
+    settings: &Settings,
+    architecture: &Architecture,
+    recipe: Option<&Recipe>,
+    rejected: bool,
+) -> Vec<Contribution> {
+    let mut bars = architecture_bars(settings, architecture);
+    bars.extend(recipe_bars(settings, recipe));
+    if rejected {
+        let total: f64 = bars.iter().map(|bar| bar.value).sum();
+        bars.push(bar("rejection", -total, "a rule was broken that no score outweighs".to_owned()));
+    }
+    bars
+}
+
+fn architecture_bars(settings: &Settings, architecture: &Architecture) -> Vec<Contribution> {
+    let forecast = &architecture.forecast;
+    let share = settings.architecture_weight;
+    let score = |gain: f64| logistic(gain / settings.score_scale);
+    let speedup = |gain: f64| crate::numeric::exp(gain.clamp(-20.0, 20.0));
+    let loss = score(forecast.mean_loss_gain);
+    let cost = score(forecast.mean);
+    let trend = score(forecast.gain_over_null());
+    let bound = score(forecast.bound_over_null());
+    let stable = architecture.quality.value;
+    vec![
+        bar(
+            "reference_level",
+            share * 0.5,
+            "a model equal to the reference stands here".to_owned(),
+        ),
+        bar(
+            "loss_gain",
+            share * (loss - 0.5),
+            format!(
+                "at equal data its loss is worth {:.2} times the reference's data",
+                speedup(forecast.mean_loss_gain)
+            ),
+        ),
+        bar(
+            "compute_cost",
+            share * (cost - loss),
+            format!(
+                "a token costs it {:.2} times the reference's compute or time",
+                speedup(forecast.mean_loss_gain - forecast.mean)
+            ),
+        ),
+        bar(
+            "scaling_trend",
+            share * (trend - cost),
+            format!(
+                "the gain changes by {:+.3} per e-fold of compute, extrapolated past the largest size",
+                forecast.slope
+            ),
+        ),
+        bar(
+            "uncertainty",
+            share * (bound - trend),
+            format!(
+                "the forecast is uncertain by {:.3}, and its lower bound counts",
+                forecast.std_error
+            ),
+        ),
+        bar(
+            "stability",
+            share * (stable - bound),
+            format!(
+                "stability is {:.3}; its square root multiplies the score",
+                architecture.stability
+            ),
+        ),
+    ]
+}
+
+fn recipe_bars(settings: &Settings, recipe: Option<&Recipe>) -> Vec<Contribution> {
+    let share = 1.0 - settings.architecture_weight;
+    let Some(recipe) = recipe else {
+        let level = share * settings.default_q_recipe;
+        return vec![bar(
+            "recipe_level",
+            level,
+            "the project brings no recipe of its own, so the usual level stands".to_owned(),
+        )];
+    };
+    vec![
+        bar(
+            "recipe_level",
+            share * 0.5,
+            "a recipe equal to the evaluator's stands here".to_owned(),
+        ),
+        bar(
+            "recipe_gain",
+            share * (recipe.gain_score - 0.5),
+            format!(
+                "its own recipe gains {:+.3} in natural log of compute, at least {:+.3}",
+                recipe.forecast.gain, recipe.forecast.lower_bound
+            ),
+        ),
+        bar(
+            "recipe_stability",
+            share * (recipe.quality.value - recipe.gain_score),
+            format!("stability under its own recipe is {:.3}", recipe.stability),
+        ),
+    ]
+}
+
+fn bar(name: &str, value: f64, explanation: String) -> Contribution {
+    Contribution { name: name.to_owned(), value, explanation }
+}
