@@ -10,8 +10,14 @@ use crate::project::Project;
 /// The function that builds the architecture.
 pub(crate) const BUILD_MODEL: &str = "build_model";
 /// What belongs to the training: the recipe and the five hooks.
-pub(crate) const TRAINING: &[&str] =
-    &["get_recipe", "configure_optimizer", "inference_logits", "infer", "compute_loss", "train_step"];
+pub(crate) const TRAINING: &[&str] = &[
+    "get_recipe",
+    "configure_optimizer",
+    "inference_logits",
+    "infer",
+    "compute_loss",
+    "train_step",
+];
 /// Parameters of a function that takes any number.
 const ANY_NUMBER: u32 = 255;
 

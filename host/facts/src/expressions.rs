@@ -2,7 +2,9 @@
 //! attribute access by string.
 
 use ruff_python_ast::visitor::Visitor;
-use ruff_python_ast::{Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number, Operator};
+use ruff_python_ast::{
+    Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number, Operator,
+};
 
 use crate::ObservationKind as Kind;
 use crate::observe::Observer;
@@ -45,7 +47,11 @@ impl<'a> Observer<'_, 'a> {
 
     /// A value that is assigned. A dotted name given to a plain name is followed from there, so that
     /// reading it says `alias`.
-    pub(crate) fn visit_value(&mut self, value: &'a Expr, mut targets: impl Iterator<Item = &'a Expr>) {
+    pub(crate) fn visit_value(
+        &mut self,
+        value: &'a Expr,
+        mut targets: impl Iterator<Item = &'a Expr>,
+    ) {
         let followed = |target: &Expr| {
             target.as_name_expr().is_some_and(|name| self.resolver.is_followed(name.id.as_str()))
         };
@@ -73,7 +79,8 @@ impl<'a> Observer<'_, 'a> {
             _ => {
                 let formats_text = base.is_string_literal_expr() || base.is_f_string_expr();
                 self.visit_expr(base);
-                if formats_text && attributes.last().is_some_and(|it| it.attr.as_str() == "format") {
+                if formats_text && attributes.last().is_some_and(|it| it.attr.as_str() == "format")
+                {
                     // The text itself is looked at instead.
                     attributes.pop();
                 }
@@ -99,7 +106,10 @@ impl<'a> Observer<'_, 'a> {
                 None => last,
             };
             let detail = if is_worth_a_detail(attribute.attr.as_str()) { detail } else { "" };
-            self.see(&attribute.attr, Seen::new(Kind::Attribute, attribute.attr.as_str()).detail(detail));
+            self.see(
+                &attribute.attr,
+                Seen::new(Kind::Attribute, attribute.attr.as_str()).detail(detail),
+            );
         }
     }
 
@@ -131,7 +141,8 @@ impl<'a> Observer<'_, 'a> {
     /// `getattr(x, "name")` and its kin.
     fn see_accessor(&mut self, call: &'a ExprCall, accessor: &str) {
         let name = call.arguments.args.get(1).map_or_else(String::new, attribute_name);
-        let object = call.arguments.args.first().map_or_else(String::new, |it| self.describe_name(it));
+        let object =
+            call.arguments.args.first().map_or_else(String::new, |it| self.describe_name(it));
         let detail = format!("{accessor} {object}");
         self.see(call, Seen::new(Kind::DynamicAttribute, &name).detail(&detail));
         let constant = !name.is_empty() && !name.ends_with('*');
@@ -192,9 +203,12 @@ fn is_worth_a_detail(attribute: &str) -> bool {
 fn attribute_name(expression: &Expr) -> String {
     let beginning = match expression {
         Expr::StringLiteral(text) => return text.value.to_str().to_owned(),
-        Expr::FString(text) => text.value.elements().next().and_then(|element| element.as_literal()).map(
-            |literal| literal.value.to_string(),
-        ),
+        Expr::FString(text) => text
+            .value
+            .elements()
+            .next()
+            .and_then(|element| element.as_literal())
+            .map(|literal| literal.value.to_string()),
         Expr::BinOp(operation) => match (&*operation.left, operation.op) {
             (Expr::StringLiteral(text), Operator::Add) => Some(text.value.to_str().to_owned()),
             (Expr::StringLiteral(text), Operator::Mod) => {
@@ -238,7 +252,9 @@ fn describe_constant(expression: &Expr) -> String {
             format!("{start:?}")
         }
         Expr::NumberLiteral(number) => match &number.value {
-            Number::Int(value) => value.as_i64().map_or_else(|| "_".to_owned(), |it| it.to_string()),
+            Number::Int(value) => {
+                value.as_i64().map_or_else(|| "_".to_owned(), |it| it.to_string())
+            }
             Number::Float(value) => value.to_string(),
             Number::Complex { .. } => "_".to_owned(),
         },

@@ -19,7 +19,8 @@ use crate::sketch::sketch;
 /// How many references deep a change is felt.
 const ROUNDS: u32 = 6;
 /// Names that a framework gives a meaning, so that renaming them is a change.
-const MEANINGFUL_MEMBERS: &[&str] = &["forward", "training", "step", "zero_grad", "backward", "extra_repr"];
+const MEANINGFUL_MEMBERS: &[&str] =
+    &["forward", "training", "step", "zero_grad", "backward", "extra_repr"];
 
 type Hash = [u8; 32];
 
@@ -61,12 +62,17 @@ pub(crate) fn fingerprint(
     Prints {
         architecture_sketch: tokens(&built),
         source_sketch: tokens(&all),
-        fingerprints: Fingerprints { source: print(&all, &hashes, &BTreeMap::new()), architecture, training },
+        fingerprints: Fingerprints {
+            source: print(&all, &hashes, &BTreeMap::new()),
+            architecture,
+            training,
+        },
     }
 }
 
 fn hash_with_references(streams: &[Stream]) -> Vec<Hash> {
-    let own: Vec<Hash> = streams.iter().map(|stream| Sha256::digest(&stream.exact).into()).collect();
+    let own: Vec<Hash> =
+        streams.iter().map(|stream| Sha256::digest(&stream.exact).into()).collect();
     let mut hashes = own.clone();
     for _ in 0..ROUNDS {
         let round = own.iter().zip(streams).map(|(own, stream)| {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
-    BoolOp, CmpOp, Comprehension, ExceptHandler, Expr, ExprCall, InterpolatedStringElement, Keyword,
-    Number, Operator, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp,
+    BoolOp, CmpOp, Comprehension, ExceptHandler, Expr, ExprCall, InterpolatedStringElement,
+    Keyword, Number, Operator, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp,
 };
 
 use crate::definitions::{Body, Definitions};
@@ -256,14 +256,18 @@ impl<'a> Normaliser<'_, 'a> {
     fn is_from_outside(&self, callee: &Expr) -> bool {
         let Some((root, attributes)) = dotted_parts(callee) else { return false };
         match self.resolver.meaning(root, None) {
-            Meaning::Known(roots) => self.resolver.extend(&roots, &attributes).iter().any(|it| !it.local),
+            Meaning::Known(roots) => {
+                self.resolver.extend(&roots, &attributes).iter().any(|it| !it.local)
+            }
             Meaning::Value | Meaning::Unbound => false,
         }
     }
 
     fn visit_constant(&mut self, expression: &Expr) {
         match expression {
-            Expr::StringLiteral(text) => self.detail("string", hash(text.value.to_str().as_bytes())),
+            Expr::StringLiteral(text) => {
+                self.detail("string", hash(text.value.to_str().as_bytes()))
+            }
             Expr::NumberLiteral(number) => {
                 let value = match &number.value {
                     Number::Int(value) => hash(value.to_string().as_bytes()),
@@ -295,7 +299,11 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
                 self.local(class.name.as_str());
                 self.visit_nested_class(class);
             }
-            Stmt::Import(_) | Stmt::ImportFrom(_) | Stmt::Pass(_) | Stmt::Global(_) | Stmt::Nonlocal(_) => {}
+            Stmt::Import(_)
+            | Stmt::ImportFrom(_)
+            | Stmt::Pass(_)
+            | Stmt::Global(_)
+            | Stmt::Nonlocal(_) => {}
             Stmt::Expr(expression) if expression.value.is_literal_expr() => {}
             Stmt::AnnAssign(assign) => {
                 self.token("assign");
@@ -441,5 +449,7 @@ fn expression_tag(expression: &Expr) -> &'static str {
 
 /// FNV-1a.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }

@@ -3,8 +3,9 @@
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
-    Arguments, Comprehension, Decorator, ElifElseClause, Expr, InterpolatedStringElement, Parameters,
-    Pattern, PatternKeyword, Stmt, StmtClassDef, StmtFunctionDef, StmtImport, StmtImportFrom,
+    Arguments, Comprehension, Decorator, ElifElseClause, Expr, InterpolatedStringElement,
+    Parameters, Pattern, PatternKeyword, Stmt, StmtClassDef, StmtFunctionDef, StmtImport,
+    StmtImportFrom,
 };
 use ruff_text_size::Ranged;
 
@@ -74,7 +75,8 @@ impl<'a> Observer<'_, 'a> {
             let bound = alias.asname.as_ref().map_or("", |name| name.as_str());
             let targets = self.resolver.project.canonical(alias.name.as_str());
             let local = targets.iter().all(|target| target.local);
-            let seen = Seen::new(Kind::ImportModule, alias.name.as_str()).detail(bound).local(local);
+            let seen =
+                Seen::new(Kind::ImportModule, alias.name.as_str()).detail(bound).local(local);
             self.see(alias, seen);
         }
     }
@@ -85,7 +87,8 @@ impl<'a> Observer<'_, 'a> {
             let bound = alias.asname.as_ref().map_or("", |name| name.as_str());
             let dotted = join(&module, alias.name.as_str());
             if alias.name.as_str() == "*" {
-                let local = self.resolver.project.canonical(&module).iter().all(|target| target.local);
+                let local =
+                    self.resolver.project.canonical(&module).iter().all(|target| target.local);
                 self.see(alias, Seen::new(Kind::ImportName, &dotted).local(local));
                 continue;
             }
@@ -122,7 +125,8 @@ impl<'a> Observer<'_, 'a> {
 
     fn visit_class(&mut self, class: &'a StmtClassDef) {
         let name = self.qualified(class.name.as_str());
-        let bases = class.arguments.as_deref().map_or_else(String::new, |it| self.describe_bases(it));
+        let bases =
+            class.arguments.as_deref().map_or_else(String::new, |it| self.describe_bases(it));
         self.see(&class.name, Seen::new(Kind::Class, &name).detail(&bases).local(true));
         for decorator in &class.decorator_list {
             self.visit_decorator(decorator);
@@ -166,8 +170,12 @@ impl<'a> Observer<'_, 'a> {
                 _ => "expression",
             },
             Stmt::AugAssign(_) => "augmented-assignment",
-            Stmt::Assign(assign) if assign.targets.iter().any(Expr::is_attribute_expr) => "attribute-assignment",
-            Stmt::Assign(assign) if assign.targets.iter().any(Expr::is_subscript_expr) => "item-assignment",
+            Stmt::Assign(assign) if assign.targets.iter().any(Expr::is_attribute_expr) => {
+                "attribute-assignment"
+            }
+            Stmt::Assign(assign) if assign.targets.iter().any(Expr::is_subscript_expr) => {
+                "item-assignment"
+            }
             Stmt::AnnAssign(assign) if assign.target.is_attribute_expr() => "attribute-assignment",
             Stmt::AnnAssign(assign) if assign.target.is_subscript_expr() => "item-assignment",
             Stmt::Delete(_) => "del",
@@ -350,9 +358,11 @@ fn describe_parameters(parameters: &Parameters) -> String {
 pub(crate) fn is_main_guard(test: &Expr) -> bool {
     let Some(compare) = test.as_compare_expr() else { return false };
     let [right] = &*compare.comparators else { return false };
-    let is_name = |side: &Expr| side.as_name_expr().is_some_and(|name| name.id.as_str() == "__name__");
-    let is_main =
-        |side: &Expr| side.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "__main__");
+    let is_name =
+        |side: &Expr| side.as_name_expr().is_some_and(|name| name.id.as_str() == "__name__");
+    let is_main = |side: &Expr| {
+        side.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "__main__")
+    };
     let equals = matches!(&*compare.ops, [ruff_python_ast::CmpOp::Eq]);
     equals && (is_name(&compare.left) && is_main(right) || is_main(&compare.left) && is_name(right))
 }

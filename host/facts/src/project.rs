@@ -112,7 +112,11 @@ impl<'a> Project<'a> {
             return vec![Target { name: module.name.clone(), local: true }];
         }
         let found = self.member(index, member, steps);
-        found.iter().flat_map(|target| self.extend(target, attributes, steps)).take(TARGETS_MAX).collect()
+        found
+            .iter()
+            .flat_map(|target| self.extend(target, attributes, steps))
+            .take(TARGETS_MAX)
+            .collect()
     }
 
     /// The module that the longest prefix names, and the rest.
@@ -134,7 +138,9 @@ impl<'a> Project<'a> {
         }
         match self.split_module(&name) {
             // Only a module can lead elsewhere; an attribute of a definition stays its attribute.
-            Some((_, rest)) if join(&target.name, rest) != name => self.canonical_within(&name, steps + 1),
+            Some((_, rest)) if join(&target.name, rest) != name => {
+                self.canonical_within(&name, steps + 1)
+            }
             Some((_, rest)) if self.by_name.contains_key(&target.name) && !rest.is_empty() => {
                 self.canonical_within(&name, steps + 1)
             }
@@ -166,7 +172,9 @@ impl<'a> Project<'a> {
                 }
             }
             Some(_) => targets.push(own),
-            None => targets.extend(self.star_member(index, name, steps).unwrap_or_else(|| vec![own])),
+            None => {
+                targets.extend(self.star_member(index, name, steps).unwrap_or_else(|| vec![own]))
+            }
         }
         targets.truncate(TARGETS_MAX);
         let targets = Rc::new(targets);
@@ -198,7 +206,8 @@ impl<'a> Project<'a> {
     /// What a dotted expression at module level stands for.
     fn alias(&self, index: usize, expression: &Expr, steps: u32) -> Vec<Target> {
         let Some((root, attributes)) = dotted_parts(expression) else { return Vec::new() };
-        let bound = self.modules.get(index).is_some_and(|module| module.scope.names.contains_key(root));
+        let bound =
+            self.modules.get(index).is_some_and(|module| module.scope.names.contains_key(root));
         let roots = if bound || !is_builtin(root) {
             self.member(index, root, steps)
         } else {

@@ -43,11 +43,19 @@ pub fn extract(modules: &[Module], entrypoints: &[String]) -> Facts {
     });
     let prints = complete.then(|| fingerprint(&project, &definitions, entry));
     let (architecture_sketch, source_sketch, fingerprints) = match prints {
-        Some(prints) => (prints.architecture_sketch, prints.source_sketch, Some(prints.fingerprints)),
+        Some(prints) => {
+            (prints.architecture_sketch, prints.source_sketch, Some(prints.fingerprints))
+        }
         None => (Vec::new(), Vec::new(), None),
     };
     let observations = report.finish();
-    Facts { observations, entry_functions: entries, fingerprints, architecture_sketch, source_sketch }
+    Facts {
+        observations,
+        entry_functions: entries,
+        fingerprints,
+        architecture_sketch,
+        source_sketch,
+    }
 }
 
 fn read(bytes: &[u8]) -> Result<(&str, Parsed<ModModule>), Unreadable> {

@@ -71,7 +71,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
         for (level, frame) in self.frames.iter().enumerate().take(top).rev() {
             let scope = &frame.scope;
             if scope.globals.contains(name) {
-                break;
+                return self.global_meaning(level, name, running_at);
             }
             let hidden = scope.kind == ScopeKind::Class && level + 1 != top;
             if hidden || !scope.names.contains_key(name) {
@@ -84,9 +84,26 @@ impl<'p, 'a> Resolver<'p, 'a> {
                     targets.extend(outer.iter().cloned());
                 }
             }
-            return if targets.is_empty() { Meaning::Value } else { Meaning::Known(Rc::new(targets)) };
+            return if targets.is_empty() {
+                Meaning::Value
+            } else {
+                Meaning::Known(Rc::new(targets))
+            };
         }
         self.module_meaning(name, running_at)
+    }
+
+    /// A name declared `global`: what the function itself binds it to, and what the module does.
+    fn global_meaning(&self, level: usize, name: &str, running_at: Option<u32>) -> Meaning {
+        let own = self.frame_targets(level, name);
+        let module = self.module_meaning(name, running_at);
+        match (own.is_empty(), module) {
+            (true, module) => module,
+            (false, Meaning::Known(targets)) => {
+                Meaning::Known(Rc::new(own.iter().chain(targets.iter()).cloned().collect()))
+            }
+            (false, Meaning::Value | Meaning::Unbound) => Meaning::Known(own),
+        }
     }
 
     fn module_meaning(&self, name: &str, running_at: Option<u32>) -> Meaning {
@@ -154,7 +171,9 @@ impl<'p, 'a> Resolver<'p, 'a> {
     /// Class bodies are left out: their names are read as attributes, whose origin is unknown.
     pub(crate) fn is_followed(&self, name: &str) -> bool {
         let module = self.project.modules.get(self.module).map(|module| &module.scope);
-        let Some(scope) = self.frames.last().map(|frame| &frame.scope).or(module) else { return false };
+        let Some(scope) = self.frames.last().map(|frame| &frame.scope).or(module) else {
+            return false;
+        };
         let aliases = scope.names.get(name).map_or(0, |binding| binding.aliases.len());
         scope.kind != ScopeKind::Class && (1..=TARGETS_MAX).contains(&aliases)
     }

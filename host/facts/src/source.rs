@@ -54,7 +54,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Unreadable> {
     };
     if let Some(at) = text.find('\0') {
         let (line, column) = Lines::new(text).position(offset(at));
-        return Err(Unreadable { way: "nul", why: "the text holds a NUL byte".to_owned(), line, column });
+        return Err(Unreadable {
+            way: "nul",
+            why: "the text holds a NUL byte".to_owned(),
+            line,
+            column,
+        });
     }
     check_cookies(text)?;
     Ok(text)
@@ -179,10 +184,32 @@ fn is_term(kind: TokenKind) -> bool {
     use TokenKind as T;
     matches!(
         kind,
-        T::Plus | T::Minus | T::Star | T::Slash | T::Vbar | T::Amper | T::Percent | T::Tilde
-            | T::CircumFlex | T::LeftShift | T::RightShift | T::DoubleStar | T::DoubleSlash | T::At
-            | T::Dot | T::ColonEqual | T::Not | T::Lambda | T::If | T::Else | T::Await | T::Yield
-            | T::And | T::Or | T::In | T::Is
+        T::Plus
+            | T::Minus
+            | T::Star
+            | T::Slash
+            | T::Vbar
+            | T::Amper
+            | T::Percent
+            | T::Tilde
+            | T::CircumFlex
+            | T::LeftShift
+            | T::RightShift
+            | T::DoubleStar
+            | T::DoubleSlash
+            | T::At
+            | T::Dot
+            | T::ColonEqual
+            | T::Not
+            | T::Lambda
+            | T::If
+            | T::Else
+            | T::Await
+            | T::Yield
+            | T::And
+            | T::Or
+            | T::In
+            | T::Is
     )
 }
 

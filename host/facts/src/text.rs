@@ -1,8 +1,8 @@
 //! Reports strings whose content matters: attribute walks in format strings, names of special
 //! attributes, annotations that hold code.
 
-use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::Expr;
+use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_parser::parse_expression;
 use ruff_text_size::Ranged;
 
@@ -69,7 +69,11 @@ impl<'a> Observer<'_, 'a> {
         match self.resolver.meaning(root, None) {
             crate::resolve::Meaning::Known(roots) => {
                 let targets = self.resolver.extend(&roots, attributes);
-                targets.into_iter().filter(|target| !target.local).map(|target| target.name).collect()
+                targets
+                    .into_iter()
+                    .filter(|target| !target.local)
+                    .map(|target| target.name)
+                    .collect()
             }
             _ => Vec::new(),
         }

@@ -28,7 +28,9 @@ pub(crate) fn judge(facts: &SubmissionFacts) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     findings.extend(judge_missing(facts));
-    findings.extend(facts.entry_functions.iter().filter_map(|function| judge_parameters(facts, function)));
+    findings.extend(
+        facts.entry_functions.iter().filter_map(|function| judge_parameters(facts, function)),
+    );
     findings
 }
 
@@ -38,7 +40,8 @@ fn judge_missing(facts: &SubmissionFacts) -> Option<Finding> {
         ProjectKind::ArchitectureOnly => &["build_model"],
         ProjectKind::TrainingForArch => &["get_recipe"],
     };
-    let offered = |name: &&&str| facts.entry_functions.iter().any(|function| function.name == **name);
+    let offered =
+        |name: &&&str| facts.entry_functions.iter().any(|function| function.name == **name);
     let missing: Vec<&str> = required.iter().filter(|name| !offered(name)).copied().collect();
     if missing.is_empty() {
         return None;

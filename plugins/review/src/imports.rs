@@ -5,7 +5,8 @@ use crate::names::{Opinion, is_library, opinion};
 use crate::settings::Settings;
 use crate::{Finding, Observation, Severity, SourceFile};
 
-const REMEDY: &str = "use PyTorch, the part of the standard library that is on the list, or modules of the project";
+const REMEDY: &str =
+    "use PyTorch, the part of the standard library that is on the list, or modules of the project";
 
 /// `import a.b`.
 pub(crate) fn judge_module(settings: &Settings, seen: &Observation) -> Option<Finding> {

@@ -44,7 +44,8 @@ impl meta::Guest for Component {
         meta::Descriptor {
             name: "prism-review".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            summary: "Allows what is on its list of names and refuses copies of earlier work".into(),
+            summary: "Allows what is on its list of names and refuses copies of earlier work"
+                .into(),
             settings_schema: SCHEMA.into(),
             default_settings: serde_json::to_string(&Settings::default()).unwrap_or_default(),
         }
@@ -81,7 +82,8 @@ pub fn run_case(input_json: &str) -> Result<String, String> {
         settings: serde_json::Value,
         input: SubmissionFacts,
     }
-    let case: Case = serde_json::from_str(input_json).map_err(|error| format!("not a case: {error}"))?;
+    let case: Case =
+        serde_json::from_str(input_json).map_err(|error| format!("not a case: {error}"))?;
     let answer = judge(&case.settings.to_string(), &case.input);
     serde_json::to_string_pretty(&answer).map_err(|error| format!("no JSON: {error}"))
 }

@@ -2,6 +2,7 @@
 //! here is refused.
 
 /// Builtins, sorted.
+#[rustfmt::skip] // one name a line would be hundreds of lines
 pub(crate) const BUILTINS: &[&str] = &[
     "ArithmeticError", "AssertionError", "AttributeError", "BaseException", "BaseExceptionGroup",
     "BlockingIOError", "BrokenPipeError", "BufferError", "BytesWarning", "ChildProcessError",
@@ -27,6 +28,7 @@ pub(crate) const BUILTINS: &[&str] = &[
 ];
 
 /// Modules and their members, both sorted.
+#[rustfmt::skip]
 pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ("__future__", &[
         "absolute_import", "annotations", "division", "generator_stop", "generators",

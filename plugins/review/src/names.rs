@@ -34,18 +34,23 @@ const NET: Reason = reason("PY-TORCH-NET", "remove it: an evaluation has no netw
 const NATIVE: Reason = reason("PY-TORCH-NATIVE", "use the public functions of PyTorch");
 const IO: Reason = reason("PY-TORCH-IO", "remove it: an evaluation reads and writes no files");
 const EXEC: Reason = reason("PY-TORCH-EXEC", "write the computation as ordinary PyTorch code");
-const PROCESS: Reason = reason("PY-TORCH-PROC", "remove it: the evaluator decides about processes and threads");
+const PROCESS: Reason =
+    reason("PY-TORCH-PROC", "remove it: the evaluator decides about processes and threads");
 const CHEAT: Reason = reason("PY-CHEAT", "compute on plain tensors and leave PyTorch as it is");
-const REEXPORT: Reason = reason("PY-TORCH-REEXPORT", "import nothing through PyTorch but PyTorch itself");
+const REEXPORT: Reason =
+    reason("PY-TORCH-REEXPORT", "import nothing through PyTorch but PyTorch itself");
 const STDLIB_REEXPORT: Reason = reason("PY-REEXPORT", "use only what the module documents");
-const UNLISTED: Reason =
-    reason("PY-NAME", "use a name that is on the list of the review policy, or ask its operator to add this one");
+const UNLISTED: Reason = reason(
+    "PY-NAME",
+    "use a name that is on the list of the review policy, or ask its operator to add this one",
+);
 const DYNAMIC: Reason = reason("PY-DYN", "write the code out: text cannot be run as code");
 const FILE: Reason = reason("PY-IO", "remove it: a project reads and writes no files");
 const REFLECTION: Reason = reason("PY-REFLECT", "name attributes and variables in the code itself");
 const FORMAT: Reason = reason("PY-FORMAT", "use an f-string or `.format` on a literal");
 const INTERACTIVE: Reason = reason("PY-BUILTIN", "remove it: nobody is there to answer");
-const DUNDER: Reason = reason("PY-DUNDER", "use the ordinary operation instead of the special attribute");
+const DUNDER: Reason =
+    reason("PY-DUNDER", "use the ordinary operation instead of the special attribute");
 
 /// Parts of PyTorch that are refused for a reason better than not being listed. The longest prefix counts.
 const REFUSED_TORCH: &[(&str, Reason)] = &[
@@ -90,6 +95,7 @@ const REFUSED_TORCH: &[(&str, Reason)] = &[
 ];
 
 /// Modules that libraries import for themselves and thereby hand on.
+#[rustfmt::skip]
 pub(crate) const HANDED_ON: &[&str] = &[
     "builtins", "codecs", "contextlib", "copyreg", "ctypes", "fcntl", "functools", "gc", "importlib",
     "inspect", "io", "itertools", "linecache", "logging", "marshal", "mmap", "multiprocessing", "operator",
@@ -114,6 +120,7 @@ const REFUSED_BUILTINS: &[(&str, Reason)] = &[
 ];
 
 /// Special attributes that classes of all kinds have and that lead nowhere.
+#[rustfmt::skip]
 const HARMLESS_DUNDERS: &[&str] = &[
     "__abs__", "__add__", "__and__", "__annotations__", "__bool__", "__call__", "__class__", "__constants__",
     "__contains__", "__copy__", "__deepcopy__", "__delitem__", "__dir__", "__div__", "__doc__", "__enter__",
@@ -197,7 +204,11 @@ fn member_opinion(name: &str, members: &[&str], rest: &str) -> Opinion {
 fn attribute_opinion(name: &str, attributes: &str) -> Opinion {
     for attribute in attributes.split('.').filter(|attribute| !attribute.is_empty()) {
         if is_dunder(attribute) && !is_harmless_dunder(attribute) {
-            return Opinion::Refused(if attribute.starts_with("__torch_") { CHEAT } else { DUNDER });
+            return Opinion::Refused(if attribute.starts_with("__torch_") {
+                CHEAT
+            } else {
+                DUNDER
+            });
         }
         if attribute.starts_with('_') && !is_dunder(attribute) && name.starts_with("torch.") {
             return Opinion::Refused(NATIVE);
@@ -213,7 +224,11 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
     }
     if BUILTINS.binary_search(&top_level).is_ok() {
         let formats = matches!(name, "str.format" | "str.format_map");
-        return if formats { Opinion::Refused(FORMAT) } else { attribute_opinion(name, attributes) };
+        return if formats {
+            Opinion::Refused(FORMAT)
+        } else {
+            attribute_opinion(name, attributes)
+        };
     }
     let reflects = matches!(top_level, "globals" | "locals" | "vars" | "dir" | "memoryview");
     if reflects || is_dunder(top_level) {
@@ -223,8 +238,9 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
 }
 
 fn refusal(name: &str) -> Reason {
-    let covers =
-        |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let covers = |prefix: &str| {
+        name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     let listed = REFUSED_TORCH.iter().filter(|(prefix, _)| covers(prefix));
     if let Some((_, reason)) = listed.max_by_key(|(prefix, _)| prefix.len()) {
         return *reason;

@@ -7,16 +7,20 @@ use crate::{Finding, Neighbour, ProjectKind, Severity, SubmissionFacts};
 
 /// What the neighbours mean. Only submissions that came earlier are neighbours.
 pub(crate) fn judge(settings: &Settings, facts: &SubmissionFacts) -> Vec<Finding> {
-    facts.neighbours.iter().filter_map(|neighbour| judge_one(settings, facts.kind, neighbour)).collect()
+    facts
+        .neighbours
+        .iter()
+        .filter_map(|neighbour| judge_one(settings, facts.kind, neighbour))
+        .collect()
 }
 
 fn judge_one(settings: &Settings, kind: ProjectKind, neighbour: &Neighbour) -> Option<Finding> {
     let id = &neighbour.submission_id;
     if neighbour.same_hotkey {
         let message = format!("the source equals your own submission `{id}`");
-        return neighbour
-            .same_source
-            .then(|| whole("SIM-OWN", Severity::Note, message, "nothing is gained by sending it again"));
+        return neighbour.same_source.then(|| {
+            whole("SIM-OWN", Severity::Note, message, "nothing is gained by sending it again")
+        });
     }
     if neighbour.same_source {
         return Some(duplicate(format!("the source equals that of submission `{id}`")));
@@ -28,7 +32,8 @@ fn judge_one(settings: &Settings, kind: ProjectKind, neighbour: &Neighbour) -> O
         return None;
     }
     let percent = neighbour.similarity_ppm / 10_000;
-    let message = format!("static similarity review: {percent} % of the code resembles submission `{id}`");
+    let message =
+        format!("static similarity review: {percent} % of the code resembles submission `{id}`");
     let remedy = "a person compares the two; nothing has to be done";
     Some(whole("SIM-NEAR", Severity::Hold, message, remedy))
 }

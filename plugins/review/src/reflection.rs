@@ -7,6 +7,7 @@ use crate::{Finding, Observation, Severity};
 const REMEDY: &str = "use the ordinary operation instead of looking inside Python";
 
 /// Attributes that lead from a value into the interpreter or to a module.
+#[rustfmt::skip]
 const FORBIDDEN: &[&str] = &[
     "_C", "__builtins__", "ag_code", "ag_frame", "builtins", "co_code", "co_consts", "cpp_extension",
     "cr_code", "cr_frame", "ctypes", "f_back", "f_builtins", "f_code", "f_globals", "f_locals", "func_code",
@@ -14,8 +15,14 @@ const FORBIDDEN: &[&str] = &[
     "socket", "subprocess", "sys", "tb_frame", "tb_next", "urllib",
 ];
 /// Methods that write or map files.
-const FILES: &[&str] =
-    &["_write_file", "_new_shared_filename", "from_file", "load_state_dict_from_url", "share_memory_", "tofile"];
+const FILES: &[&str] = &[
+    "_write_file",
+    "_new_shared_filename",
+    "from_file",
+    "load_state_dict_from_url",
+    "share_memory_",
+    "tofile",
+];
 /// Special attributes that may be set on an object of the project.
 const SETTABLE: &[&str] = &["__name__", "__qualname__", "__doc__", "__module__"];
 /// Special names that strings may hold without meaning harm.
@@ -29,17 +36,32 @@ pub(crate) fn judge_attribute(seen: &Observation) -> Option<Finding> {
         return Some(error(seen, "PY-REFLECT", message, REMEDY));
     }
     if FILES.contains(&name) {
-        return Some(error(seen, "PY-TORCH-IO", message, "remove it: an evaluation reads and writes no files"));
+        return Some(error(
+            seen,
+            "PY-TORCH-IO",
+            message,
+            "remove it: an evaluation reads and writes no files",
+        ));
     }
     if name == "format_map" || (name == "format" && seen.detail == "()") {
-        return Some(error(seen, "PY-FORMAT", message, "use an f-string or `.format` on a literal"));
+        return Some(error(
+            seen,
+            "PY-FORMAT",
+            message,
+            "use an f-string or `.format` on a literal",
+        ));
     }
     if !is_dunder(name) {
         return None;
     }
     if matches!(seen.detail.as_str(), "=" | "del") && !SETTABLE.contains(&name) {
         let message = format!("the special attribute `{name}` is changed");
-        return Some(error(seen, "PY-CHEAT", message, "override the method in a class of your own"));
+        return Some(error(
+            seen,
+            "PY-CHEAT",
+            message,
+            "override the method in a class of your own",
+        ));
     }
     if is_harmless_dunder(name) {
         return None;
@@ -84,7 +106,13 @@ pub(crate) fn judge_text(seen: &Observation) -> Option<Finding> {
         }
         "special-name" if !is_harmless_dunder(&seen.detail) && !is_harmless_text(&seen.detail) => {
             let message = format!("the string `{}` names a special attribute", seen.detail);
-            Some(finding(seen, "PY-DUNDER", Severity::Warning, message, "leave special attributes alone"))
+            Some(finding(
+                seen,
+                "PY-DUNDER",
+                Severity::Warning,
+                message,
+                "leave special attributes alone",
+            ))
         }
         _ => None,
     }

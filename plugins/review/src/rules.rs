@@ -3,8 +3,8 @@
 use crate::findings::conclude;
 use crate::settings::Settings;
 use crate::{
-    Finding, Observation, ObservationKind as Kind, PolicyError, SubmissionFacts, Verdict, bulk, contract,
-    imports, neighbours, reflection, structure, uses,
+    Finding, Observation, ObservationKind as Kind, PolicyError, SubmissionFacts, Verdict, bulk,
+    contract, imports, neighbours, reflection, structure, uses,
 };
 
 /// Judges a submission.

@@ -45,7 +45,8 @@ impl Settings {
         if text.trim() == "null" {
             return Ok(Self::default());
         }
-        serde_json::from_str(text).map_err(|error| format!("the settings are not readable: {error}"))
+        serde_json::from_str(text)
+            .map_err(|error| format!("the settings are not readable: {error}"))
     }
 
     /// What the schema cannot say.

@@ -6,7 +6,14 @@ use crate::{Finding, Observation};
 
 /// What a module may do at its top besides imports, constants, functions and classes.
 const STATEMENTS: &[&str] = &[
-    "if", "try", "raise", "assert", "del", "augmented-assignment", "attribute-assignment", "item-assignment",
+    "if",
+    "try",
+    "raise",
+    "assert",
+    "del",
+    "augmented-assignment",
+    "attribute-assignment",
+    "item-assignment",
 ];
 /// Metaclasses that only register or enumerate.
 const METACLASSES: &[&str] = &["abc.ABCMeta", "enum.EnumMeta", "enum.EnumType"];
@@ -20,7 +27,9 @@ pub(crate) fn judge_statement(seen: &Observation) -> Option<Finding> {
         ("call", callee) => format!("a call of `{callee}`"),
         (name, _) => format!("`{name}`"),
     };
-    let message = format!("top-level code may only define imports, constants, classes, and functions: {what}");
+    let message = format!(
+        "top-level code may only define imports, constants, classes, and functions: {what}"
+    );
     Some(error(seen, "PY-STRUCT", message, "move it into a function that the evaluator calls"))
 }
 
@@ -55,7 +64,8 @@ pub(crate) fn judge_class(seen: &Observation) -> Option<Finding> {
                 return Some(error(seen, "PY-STRUCT", message, "remove the metaclass"));
             }
             Some(("**", _)) => {
-                let message = format!("the class `{}` takes keywords that are not written out", seen.name);
+                let message =
+                    format!("the class `{}` takes keywords that are not written out", seen.name);
                 return Some(error(seen, "PY-STRUCT", message, "write the keywords out"));
             }
             _ => {}

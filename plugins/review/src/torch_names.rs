@@ -3,6 +3,7 @@
 //! lead to a module that does.
 
 /// Modules and their members, both sorted.
+#[rustfmt::skip] // one name a line would be thousands of lines
 pub(crate) const TORCH: &[(&str, &[&str])] = &[
     ("torch", &[
         "BFloat16Tensor", "BoolTensor", "BufferDict", "ByteTensor", "CharTensor", "DoubleTensor",
@@ -219,8 +220,8 @@ pub(crate) const TORCH: &[(&str, &[&str])] = &[
         "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
         "AdaptiveLogSoftmaxWithLoss", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
         "AdaptiveMaxPool3d", "AlphaDropout", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss",
-        "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Bilinear", "CELU",
-        "CTCLoss", "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d",
+        "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Bilinear", "Buffer",
+        "CELU", "CTCLoss", "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d",
         "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "Container", "Conv1d", "Conv2d",
         "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CosineEmbeddingLoss",
         "CosineSimilarity", "CrossEntropyLoss", "CrossMapLRN2d", "DataParallel", "Dropout",
@@ -286,11 +287,12 @@ pub(crate) const TORCH: &[(&str, &[&str])] = &[
         "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss",
         "native_channel_shuffle", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance",
         "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6",
-        "relu_", "reproducibility_notes", "rms_norm", "rrelu", "rrelu_", "selu", "selu_",
-        "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
-        "softshrink", "softsign", "sparse_support_notes", "tanh", "tanhshrink", "tf32_notes",
-        "threshold", "threshold_", "triplet_margin_loss", "triplet_margin_with_distance_loss",
-        "unfold", "upsample", "upsample_bilinear", "upsample_nearest",
+        "relu_", "reproducibility_notes", "rms_norm", "rrelu", "rrelu_",
+        "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss",
+        "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign",
+        "sparse_support_notes", "tanh", "tanhshrink", "tf32_notes", "threshold", "threshold_",
+        "triplet_margin_loss", "triplet_margin_with_distance_loss", "unfold", "upsample",
+        "upsample_bilinear", "upsample_nearest",
     ]),
     ("torch.nn.init", &[
         "Tensor", "calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_",
@@ -390,8 +392,8 @@ pub(crate) const TORCH: &[(&str, &[&str])] = &[
         "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d",
     ]),
     ("torch.nn.parameter", &[
-        "Parameter", "UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin",
-        "is_lazy",
+        "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter",
+        "UninitializedTensorMixin", "is_lazy",
     ]),
     ("torch.nn.utils", &[
         "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_",

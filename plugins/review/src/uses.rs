@@ -8,13 +8,26 @@ use crate::{Finding, Observation};
 /// Builtins that reach attributes by name; called they are seen as such, passed on they are not.
 const ACCESSORS: &[&str] = &["getattr", "setattr", "delattr"];
 /// Calls that change the state of the process, by prefix; fine inside functions.
-const STATEFUL: &[&str] =
-    &["torch.set_", "torch.manual_seed", "torch.use_", "torch.random.", "torch.cuda.", "torch.backends.", "print"];
+const STATEFUL: &[&str] = &[
+    "torch.set_",
+    "torch.manual_seed",
+    "torch.use_",
+    "torch.random.",
+    "torch.cuda.",
+    "torch.backends.",
+    "print",
+];
 /// Switches of PyTorch that a project may set.
 const SWITCHES: &[&str] = &["torch.backends.cuda.matmul.", "torch.backends.cudnn."];
 /// Special names that a module or class may define by assignment.
-const DEFINABLE: &[&str] =
-    &["__jit_unused_properties__", "__author__", "__email__", "__license__", "__copyright__", "__all__"];
+const DEFINABLE: &[&str] = &[
+    "__jit_unused_properties__",
+    "__author__",
+    "__email__",
+    "__license__",
+    "__copyright__",
+    "__all__",
+];
 
 /// A name that is read.
 pub(crate) fn judge_reference(settings: &Settings, seen: &Observation) -> Option<Finding> {
@@ -45,7 +58,12 @@ pub(crate) fn judge_call(settings: &Settings, seen: &Observation) -> Option<Find
     }
     match opinion(settings, &seen.name) {
         Opinion::Refused(reason) => {
-            return Some(error(seen, reason.rule, format!("forbidden call: {}", seen.name), reason.remedy));
+            return Some(error(
+                seen,
+                reason.rule,
+                format!("forbidden call: {}", seen.name),
+                reason.remedy,
+            ));
         }
         Opinion::Module | Opinion::UnknownModule => return None,
         Opinion::Allowed => {}
@@ -72,7 +90,9 @@ fn has_no_workers(constants: &str) -> bool {
     let unclear = arguments.iter().any(|it| matches!(*it, "*" | "**") || it.ends_with('…'));
     let positional = arguments.iter().take_while(|it| !it.contains('=')).nth(POSITION);
     let named = arguments.iter().find_map(|it| it.strip_prefix("num_workers="));
-    !unclear && positional.is_none_or(|value| *value == "0") && named.is_none_or(|value| value == "0")
+    !unclear
+        && positional.is_none_or(|value| *value == "0")
+        && named.is_none_or(|value| value == "0")
 }
 
 /// A name that is assigned or deleted.
@@ -83,9 +103,16 @@ pub(crate) fn judge_assignment(settings: &Settings, seen: &Observation) -> Optio
         let message = format!("the special name `{name}` is assigned");
         return special.then(|| error(seen, "PY-DUNDER", message, "leave special names alone"));
     }
-    if SWITCHES.iter().any(|prefix| name.starts_with(prefix)) || settings.opinion(name) == Some(true) {
+    if SWITCHES.iter().any(|prefix| name.starts_with(prefix))
+        || settings.opinion(name) == Some(true)
+    {
         return None;
     }
     let message = format!("`{name}` of an imported module is changed");
-    Some(error(seen, "PY-CHEAT", message, "define your own function instead of replacing an imported one"))
+    Some(error(
+        seen,
+        "PY-CHEAT",
+        message,
+        "define your own function instead of replacing an imported one",
+    ))
 }

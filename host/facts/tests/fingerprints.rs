@@ -1,0 +1,153 @@
+//! What fingerprints ignore and what they notice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may fail"
+)]
+
+use prism_facts::{Facts, Fingerprints, Module, extract};
+
+const MODEL: &str = r#"
+import torch
+from torch import nn
+
+WIDTH = 64
+
+class Block(nn.Module):
+    """A block."""
+    def __init__(self, width):
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width, bias=False)
+
+    def forward(self, x):
+        hidden = torch.relu(self.first(x))  # activate
+        return self.mix(hidden, scale=0.5) + x
+
+    def mix(self, hidden, scale):
+        return self.second(hidden) * scale
+
+def build_model(ctx):
+    layers = [Block(WIDTH) for _ in range(2)]
+    return nn.Sequential(nn.Embedding(ctx.vocab_size, WIDTH), *layers, nn.Linear(WIDTH, ctx.vocab_size))
+
+def get_recipe(ctx):
+    return {"learning_rate": 3e-4}
+"#;
+
+fn read(files: &[(&str, &str)]) -> Facts {
+    let modules: Vec<Module> = files
+        .iter()
+        .map(|(path, text)| Module { path: (*path).to_owned(), source: text.as_bytes().to_vec() })
+        .collect();
+    extract(&modules, &["model.py".to_owned()])
+}
+
+fn prints(files: &[(&str, &str)]) -> Fingerprints {
+    read(files).fingerprints.unwrap()
+}
+
+fn changed(from: &str, to: &str) -> Fingerprints {
+    assert!(MODEL.contains(from), "{from}");
+    prints(&[("model.py", &MODEL.replace(from, to))])
+}
+
+#[test]
+fn names_comments_formatting_and_docstrings_do_not_matter() {
+    let original = prints(&[("model.py", MODEL)]);
+    let renamed = MODEL
+        .replace("Block", "Unit")
+        .replace("WIDTH", "SIZE")
+        .replace("hidden", "h")
+        .replace("self.first", "self.up")
+        .replace("self.second", "self.down")
+        .replace("mix", "blend")
+        .replace("scale", "factor")
+        .replace("layers", "units")
+        .replace("# activate", "")
+        .replace("\"\"\"A block.\"\"\"", "'other words'")
+        .replace("def forward(self, x):", "def forward(self, x: torch.Tensor) -> torch.Tensor:")
+        .replace("torch.relu", "F.relu")
+        .replace("import torch\n", "import torch\nimport torch as F\n");
+    assert_eq!(prints(&[("model.py", &renamed)]), original);
+}
+
+#[test]
+fn order_and_files_do_not_matter() {
+    let original = prints(&[("model.py", MODEL)]);
+    let (head, functions) = MODEL.split_at(MODEL.find("def build_model").unwrap());
+    let reordered = "from torch import nn\n".to_owned() + functions + head;
+    assert_eq!(prints(&[("model.py", &reordered)]), original);
+    let entry =
+        "from torch import nn\nfrom parts.blocks import Block, WIDTH\n".to_owned() + functions;
+    assert_eq!(prints(&[("model.py", &entry), ("parts/blocks.py", head)]), original);
+    let mix = MODEL.find("    def mix").unwrap();
+    let forward = MODEL.find("    def forward").unwrap();
+    let end = MODEL.find("def build_model").unwrap();
+    let (mix_text, forward_text) = (&MODEL[mix..end], &MODEL[forward..mix]);
+    let methods = MODEL[..forward].to_owned() + mix_text + forward_text + &MODEL[end..];
+    assert_eq!(prints(&[("model.py", &methods)]), original);
+}
+
+#[test]
+fn what_is_computed_matters() {
+    let original = prints(&[("model.py", MODEL)]);
+    for (from, to) in [
+        ("torch.relu", "torch.tanh"),
+        ("WIDTH = 64", "WIDTH = 65"),
+        ("bias=False", "bias=True"),
+        ("+ x", "- x"),
+        ("range(2)", "range(3)"),
+        ("self.first(x)", "self.second(x)"),
+    ] {
+        let other = changed(from, to);
+        assert_ne!(other.architecture, original.architecture, "{from} -> {to}");
+        assert_ne!(other.source, original.source, "{from} -> {to}");
+        assert_eq!(other.training, original.training, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn architecture_and_training_are_told_apart() {
+    let original = prints(&[("model.py", MODEL)]);
+    let recipe = changed("3e-4", "1e-3");
+    assert_eq!(recipe.architecture, original.architecture);
+    assert_ne!(recipe.training, original.training);
+    let loss = MODEL.to_owned()
+        + "\ndef compute_loss(model, batch, ctx):\n    return model(batch.tokens).sum()\n";
+    let loss = prints(&[("model.py", &loss)]);
+    assert_eq!(loss.architecture, original.architecture);
+    assert_ne!(loss.training, original.training);
+}
+
+#[test]
+fn renaming_and_dead_functions_do_not_make_an_architecture() {
+    // D22: the copy that the predecessor took for new.
+    let original = read(&[("model.py", MODEL)]);
+    let dead: String =
+        (0..40).map(|index| format!("\ndef unused{index}(a):\n    return a + {index}\n")).collect();
+    let copy = read(&[("model.py", &(MODEL.replace("Block", "Fresh") + &dead))]);
+    let architecture = |facts: &Facts| facts.fingerprints.clone().unwrap().architecture;
+    assert_eq!(architecture(&copy), architecture(&original));
+    assert_eq!(copy.architecture_sketch, original.architecture_sketch);
+    assert_ne!(copy.fingerprints.unwrap().source, original.fingerprints.unwrap().source);
+}
+
+#[test]
+fn sketches_forgive_small_changes_and_tell_strangers() {
+    let original = read(&[("model.py", MODEL)]);
+    let constants = read(&[("model.py", &MODEL.replace("64", "96").replace("0.5", "0.25"))]);
+    assert_eq!(constants.architecture_sketch, original.architecture_sketch);
+    let stranger = "import torch\nclass R(torch.nn.Module):\n    def __init__(self, n):\n        super().__init__()\n\
+                    \n        self.cell = torch.nn.GRU(n, n, batch_first=True)\n    def forward(self, t):\n        \
+                    s, _ = self.cell(t)\n        return s[:, -1].softmax(-1)\ndef build_model(c):\n    return R(c.d)\n";
+    let stranger = read(&[("model.py", stranger)]);
+    let equal = original
+        .architecture_sketch
+        .iter()
+        .zip(&stranger.architecture_sketch)
+        .filter(|(left, right)| left == right)
+        .count();
+    assert!(equal < 40, "{equal} of 128");
+}
