@@ -92,35 +92,22 @@ async fn accept(
     archive_digest: Digest,
 ) -> Result<Accepted, StoreError> {
     spend_nonce(connection, &new).await?;
-    if let Some(id) = submission_of_key(connection, &new).await? {
-        let row = sqlx::query_as(concat!(
-            "SELECT ",
-            submission_columns!(),
-            " FROM submissions WHERE id = $1"
-        ))
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-        return existing(row);
+    if let Some(submission) = submission_of_key(connection, &new).await? {
+        return Ok(Accepted { submission, created: false });
     }
-    let row: Option<SubmissionRow> = sqlx::query_as(concat!(
+    let (hotkey, body_digest) = (new.hotkey.clone(), new.body_digest);
+    if let Some(submission) = insert(connection, new, archive_digest).await? {
+        return Ok(Accepted { submission, created: true });
+    }
+    let row: SubmissionRow = sqlx::query_as(concat!(
         "SELECT ",
         submission_columns!(),
         " FROM submissions WHERE hotkey = $1 AND body_digest = $2"
     ))
-    .bind(new.hotkey.as_str())
-    .bind(new.body_digest.to_string())
-    .fetch_optional(&mut *connection)
+    .bind(hotkey.as_str())
+    .bind(body_digest.to_string())
+    .fetch_one(connection)
     .await?;
-    if row.is_some() {
-        return existing(row);
-    }
-    let submission = insert(connection, new, archive_digest).await?;
-    Ok(Accepted { submission, created: true })
-}
-
-fn existing(row: Option<SubmissionRow>) -> Result<Accepted, StoreError> {
-    let row = row.ok_or(StoreError::NotFound("submission"))?;
     Ok(Accepted { submission: row.try_into()?, created: false })
 }
 
@@ -142,35 +129,44 @@ async fn spend_nonce(connection: &mut Connection, new: &NewSubmission) -> Result
 async fn submission_of_key(
     connection: &mut Connection,
     new: &NewSubmission,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<Submission>, StoreError> {
     let Some(key) = &new.idempotency_key else { return Ok(None) };
-    let known: Option<(String, String)> = sqlx::query_as(
-        "SELECT body_digest, submission_id FROM idempotency_keys WHERE hotkey = $1 AND idempotency_key = $2",
+    let known: Option<(String, i64)> = sqlx::query_as(
+        "SELECT body_digest, submission FROM idempotency_keys WHERE hotkey = $1 AND idempotency_key = $2",
     )
     .bind(new.hotkey.as_str())
     .bind(key.as_str())
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    let Some((body_digest, submission_id)) = known else { return Ok(None) };
+    let Some((body_digest, sequence)) = known else { return Ok(None) };
     let known: Digest = parsed("body digest", &body_digest)?;
-    if known == new.body_digest {
-        Ok(Some(submission_id))
-    } else {
-        Err(StoreError::IdempotencyKeyReused)
+    if known != new.body_digest {
+        return Err(StoreError::IdempotencyKeyReused);
     }
+    let row: SubmissionRow = sqlx::query_as(concat!(
+        "SELECT ",
+        submission_columns!(),
+        " FROM submissions WHERE sequence = $1"
+    ))
+    .bind(sequence)
+    .fetch_one(connection)
+    .await?;
+    Ok(Some(row.try_into()?))
 }
 
+/// Stores a new submission; none when its hotkey sent that body before.
 async fn insert(
     connection: &mut Connection,
     new: NewSubmission,
     archive_digest: Digest,
-) -> Result<Submission, StoreError> {
+) -> Result<Option<Submission>, StoreError> {
     insert_blob(connection, archive_digest, new.archive).await?;
     let (status, stage, _cause, _blame) = state_columns(State::INITIAL);
-    let sequence: i64 = sqlx::query_scalar(
+    let inserted: Option<i64> = sqlx::query_scalar(
         "INSERT INTO submissions (id, hotkey, epoch, code_hash, filename, archive, body_digest, metadata, \
          status, stage, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) RETURNING sequence",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) \
+         ON CONFLICT (hotkey, body_digest) DO NOTHING RETURNING sequence",
     )
     .bind(new.id.to_string())
     .bind(new.hotkey.as_str())
@@ -183,14 +179,15 @@ async fn insert(
     .bind(status)
     .bind(stage)
     .bind(new.now.as_micros())
-    .fetch_one(&mut *connection)
+    .fetch_optional(&mut *connection)
     .await?;
+    let Some(sequence) = inserted else { return Ok(None) };
     if let Some(key) = new.idempotency_key {
-        insert_key(connection, &new.hotkey, key, new.body_digest, new.id).await?;
+        insert_key(connection, &new.hotkey, key, new.body_digest, sequence).await?;
     }
-    append_event(connection, new.id, &Event::Accepted, State::INITIAL, new.now).await?;
-    enqueue(connection, new.id, Stage::Facts, new.now).await?;
-    Ok(Submission {
+    append_event(connection, sequence, &Event::Accepted, State::INITIAL, new.now).await?;
+    enqueue(connection, sequence, Stage::Facts, new.now).await?;
+    Ok(Some(Submission {
         id: new.id,
         sequence,
         hotkey: new.hotkey,
@@ -204,7 +201,7 @@ async fn insert(
         updated_at: new.now,
         policy_set: None,
         scores: None,
-    })
+    }))
 }
 
 async fn insert_key(
@@ -212,16 +209,16 @@ async fn insert_key(
     hotkey: &Hotkey,
     key: String,
     body_digest: Digest,
-    id: SubmissionId,
+    sequence: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO idempotency_keys (hotkey, idempotency_key, body_digest, submission_id) \
+        "INSERT INTO idempotency_keys (hotkey, idempotency_key, body_digest, submission) \
          VALUES ($1, $2, $3, $4)",
     )
     .bind(hotkey.as_str())
     .bind(key)
     .bind(body_digest.to_string())
-    .bind(id.to_string())
+    .bind(sequence)
     .execute(connection)
     .await?;
     Ok(())

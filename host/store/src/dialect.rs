@@ -10,6 +10,9 @@ pub(crate) type Pool = sqlx::SqlitePool;
 /// Opens a transaction that writes, so that two writers wait for each other at its start and not in its middle.
 pub(crate) const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
 
+/// The same for the writer, with the savepoint of the first write.
+pub(crate) const BEGIN_BATCH: &str = "BEGIN IMMEDIATE; SAVEPOINT one_write";
+
 /// Result codes of SQLite (without their extension) that mean: another process holds the lock.
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;

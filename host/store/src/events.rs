@@ -55,8 +55,9 @@ impl Store {
         id: SubmissionId,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT sequence, at, submission_id, event, state FROM events \
-             WHERE submission_id = $1 ORDER BY sequence LIMIT $2",
+            "SELECT events.sequence, at, submissions.id AS submission_id, event, state FROM events \
+             JOIN submissions ON submissions.sequence = events.submission \
+             WHERE submissions.id = $1 ORDER BY events.sequence LIMIT $2",
         )
         .bind(id.to_string())
         .bind(bounded(LIST_MAX))
@@ -72,8 +73,9 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let rows: Vec<EventRow> = sqlx::query_as(
-            "SELECT sequence, at, submission_id, event, state FROM events \
-             WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+            "SELECT events.sequence, at, submissions.id AS submission_id, event, state FROM events \
+             JOIN submissions ON submissions.sequence = events.submission \
+             WHERE events.sequence > $1 ORDER BY events.sequence LIMIT $2",
         )
         .bind(cursor)
         .bind(bounded(limit))
@@ -91,19 +93,19 @@ impl Store {
     }
 }
 
-/// Appends a line and answers its position.
+/// Appends a line about the submission of that sequence number and answers its position.
 pub(crate) async fn append_event(
     connection: &mut Connection,
-    id: SubmissionId,
+    submission: i64,
     event: &Event,
     state: State,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     let sequence = sqlx::query_scalar(
-        "INSERT INTO events (at, submission_id, event, state) VALUES ($1, $2, $3, $4) RETURNING sequence",
+        "INSERT INTO events (at, submission, event, state) VALUES ($1, $2, $3, $4) RETURNING sequence",
     )
     .bind(now.as_micros())
-    .bind(id.to_string())
+    .bind(submission)
     .bind(to_json(event)?)
     .bind(to_json(&state)?)
     .fetch_one(connection)

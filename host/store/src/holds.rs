@@ -9,7 +9,7 @@ use crate::codec::{bounded, parsed};
 use crate::dialect::Connection;
 use crate::error::StoreError;
 use crate::open::Store;
-use crate::stage::{StageCommit, apply_commit};
+use crate::stage::{StageCommit, Target, apply_commit};
 
 #[derive(sqlx::FromRow)]
 struct HoldRow {
@@ -92,15 +92,17 @@ impl Store {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    let waiting: Option<String> = sqlx::query_scalar(
-                        "SELECT submission_id FROM holds WHERE id = $1 AND status = 'pending'",
+                    let waiting: Option<(String, i64)> = sqlx::query_as(
+                        "SELECT submissions.id, submissions.sequence FROM holds \
+                         JOIN submissions ON submissions.id = holds.submission_id \
+                         WHERE holds.id = $1 AND holds.status = 'pending'",
                     )
                     .bind(id.to_string())
                     .fetch_optional(&mut *connection)
                     .await?;
-                    let submission = waiting.ok_or(StoreError::NotFound("hold"))?;
-                    apply_commit(connection, parsed("submission id", &submission)?, commit, now)
-                        .await
+                    let (submission, sequence) = waiting.ok_or(StoreError::NotFound("hold"))?;
+                    let target = Target { id: parsed("submission id", &submission)?, sequence };
+                    apply_commit(connection, target, commit, now).await
                 })
             })
             .await

@@ -10,7 +10,7 @@ use prism_domain::ids::SubmissionId;
 use prism_domain::submission::{Event, Stage, Submission};
 use prism_domain::time::Timestamp;
 
-use crate::codec::{SubmissionRow, from_column, from_json, parsed, submission_columns, to_json};
+use crate::codec::{SubmissionRow, from_column, from_json, submission_columns, to_json};
 use crate::dialect::{Connection, Pool};
 use crate::error::StoreError;
 use crate::open::Store;
@@ -78,16 +78,16 @@ impl Store {
         now: Timestamp,
         lease_ms: i64,
     ) -> Result<Timestamp, StoreError> {
-        let (id, token) = (claim.submission.id, claim.token);
+        let (sequence, token) = (claim.submission.sequence, claim.token);
         let lease_until = now.plus_ms(lease_ms);
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
                     let renewed = sqlx::query(
-                        "UPDATE jobs SET claimable_at = $1 WHERE submission_id = $2 AND token = $3",
+                        "UPDATE jobs SET claimable_at = $1 WHERE submission = $2 AND token = $3",
                     )
                     .bind(lease_until.as_micros())
-                    .bind(id.to_string())
+                    .bind(sequence)
                     .bind(token)
                     .execute(connection)
                     .await?;
@@ -110,20 +110,27 @@ impl Store {
         rule: AttemptRule,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (id, token, reason) = (claim.submission.id, claim.token, reason.to_owned());
+        let (sequence, token) = (claim.submission.sequence, claim.token);
+        let reason = reason.to_owned();
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    check_token(connection, id, token).await?;
-                    advance(connection, id, &Event::Released { reason }, Published::default(), now)
-                        .await?;
+                    check_token(connection, sequence, token).await?;
+                    advance(
+                        connection,
+                        sequence,
+                        &Event::Released { reason },
+                        Published::default(),
+                        now,
+                    )
+                    .await?;
                     sqlx::query(
                         "UPDATE jobs SET worker_id = NULL, token = NULL, progress = NULL, \
-                         claimable_at = $1, attempts = attempts - $2 WHERE submission_id = $3",
+                         claimable_at = $1, attempts = attempts - $2 WHERE submission = $3",
                     )
                     .bind(retry_at.as_micros())
                     .bind(i64::from(rule == AttemptRule::Forgiven))
-                    .bind(id.to_string())
+                    .bind(sequence)
                     .execute(connection)
                     .await?;
                     Ok(())
@@ -138,15 +145,16 @@ impl Store {
         claim: &Claim,
         progress: &Progress,
     ) -> Result<(), StoreError> {
-        let (id, token, progress) = (claim.submission.id, claim.token, to_json(progress)?);
+        let (sequence, token) = (claim.submission.sequence, claim.token);
+        let progress = to_json(progress)?;
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
                     let noted = sqlx::query(
-                        "UPDATE jobs SET progress = $1 WHERE submission_id = $2 AND token = $3",
+                        "UPDATE jobs SET progress = $1 WHERE submission = $2 AND token = $3",
                     )
                     .bind(progress)
-                    .bind(id.to_string())
+                    .bind(sequence)
                     .bind(token)
                     .execute(connection)
                     .await?;
@@ -158,11 +166,13 @@ impl Store {
 
     /// How far the running stage of a submission is, when its worker said so.
     pub async fn progress(&self, id: SubmissionId) -> Result<Option<Progress>, StoreError> {
-        let progress: Option<Option<String>> =
-            sqlx::query_scalar("SELECT progress FROM jobs WHERE submission_id = $1")
-                .bind(id.to_string())
-                .fetch_optional(&self.readers)
-                .await?;
+        let progress: Option<Option<String>> = sqlx::query_scalar(
+            "SELECT progress FROM jobs JOIN submissions ON submissions.sequence = jobs.submission \
+                 WHERE submissions.id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(&self.readers)
+        .await?;
         progress.flatten().map(|text| from_json("progress", &text)).transpose()
     }
 }
@@ -170,17 +180,16 @@ impl Store {
 /// Enqueues a stage, or moves the job of the submission on to it: due at once, nobody's, no tries yet.
 pub(crate) async fn enqueue(
     connection: &mut Connection,
-    id: SubmissionId,
+    sequence: i64,
     stage: Stage,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO jobs (submission_id, sequence, stage, claimable_at, attempts) \
-         SELECT id, sequence, $2, $3, 0 FROM submissions WHERE id = $1 \
-         ON CONFLICT (submission_id) DO UPDATE SET stage = excluded.stage, \
+        "INSERT INTO jobs (submission, stage, claimable_at, attempts) VALUES ($1, $2, $3, 0) \
+         ON CONFLICT (submission) DO UPDATE SET stage = excluded.stage, \
          claimable_at = excluded.claimable_at, attempts = 0, worker_id = NULL, token = NULL, progress = NULL",
     )
-    .bind(id.to_string())
+    .bind(sequence)
     .bind(stage.as_str())
     .bind(now.as_micros())
     .execute(connection)
@@ -189,12 +198,9 @@ pub(crate) async fn enqueue(
 }
 
 /// Takes a submission out of the queue.
-pub(crate) async fn dequeue(
-    connection: &mut Connection,
-    id: SubmissionId,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM jobs WHERE submission_id = $1")
-        .bind(id.to_string())
+pub(crate) async fn dequeue(connection: &mut Connection, sequence: i64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM jobs WHERE submission = $1")
+        .bind(sequence)
         .execute(connection)
         .await?;
     Ok(())
@@ -203,12 +209,12 @@ pub(crate) async fn dequeue(
 /// Refuses a claim that was taken over or whose work is done.
 pub(crate) async fn check_token(
     connection: &mut Connection,
-    id: SubmissionId,
+    sequence: i64,
     token: i64,
 ) -> Result<(), StoreError> {
     let current: Option<Option<i64>> =
-        sqlx::query_scalar("SELECT token FROM jobs WHERE submission_id = $1")
-            .bind(id.to_string())
+        sqlx::query_scalar("SELECT token FROM jobs WHERE submission = $1")
+            .bind(sequence)
             .fetch_optional(connection)
             .await?;
     if current.flatten() == Some(token) { Ok(()) } else { Err(StoreError::StaleClaim) }
@@ -217,8 +223,7 @@ pub(crate) async fn check_token(
 /// A job that may be claimed.
 #[derive(sqlx::FromRow)]
 struct DueJob {
-    sequence: i64,
-    submission_id: String,
+    submission: i64,
     worker_id: Option<String>,
     attempts: i64,
 }
@@ -227,19 +232,19 @@ struct DueJob {
 const fn due_sql(stage: Stage) -> &'static str {
     match stage {
         Stage::Facts | Stage::Evaluation | Stage::Scoring => {
-            "SELECT sequence, submission_id, worker_id, attempts FROM jobs \
-             WHERE stage = $1 AND claimable_at <= $2 ORDER BY sequence LIMIT 1"
+            "SELECT submission, worker_id, attempts FROM jobs \
+             WHERE stage = $1 AND claimable_at <= $2 ORDER BY submission LIMIT 1"
         }
         Stage::Review => {
-            "SELECT sequence, submission_id, worker_id, attempts FROM jobs \
+            "SELECT submission, worker_id, attempts FROM jobs \
              WHERE stage = $1 AND claimable_at <= $2 AND NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-             WHERE earlier.stage IN ('facts', 'review') AND earlier.sequence < jobs.sequence) \
-             ORDER BY sequence LIMIT 1"
+             WHERE earlier.stage IN ('facts', 'review') AND earlier.submission < jobs.submission) \
+             ORDER BY submission LIMIT 1"
         }
         Stage::Attribution => {
-            "SELECT sequence, submission_id, worker_id, attempts FROM jobs \
+            "SELECT submission, worker_id, attempts FROM jobs \
              WHERE stage = $1 AND claimable_at <= $2 AND NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-             WHERE earlier.sequence < jobs.sequence) ORDER BY sequence LIMIT 1"
+             WHERE earlier.submission < jobs.submission) ORDER BY submission LIMIT 1"
         }
     }
 }
@@ -256,7 +261,7 @@ async fn due(
             .bind(now.as_micros())
             .fetch_optional(&mut *connection)
             .await?;
-        first = [first, job].into_iter().flatten().min_by_key(|job| job.sequence);
+        first = [first, job].into_iter().flatten().min_by_key(|job| job.submission);
     }
     Ok(first)
 }
@@ -277,33 +282,34 @@ async fn take(
     now: Timestamp,
     lease_ms: i64,
 ) -> Result<Claim, StoreError> {
-    let id: SubmissionId = parsed("submission id", &job.submission_id)?;
+    let sequence = job.submission;
     if let Some(lost) = job.worker_id {
         let reason = format!("the lease of `{lost}` ran out");
-        advance(connection, id, &Event::Released { reason }, Published::default(), now).await?;
+        advance(connection, sequence, &Event::Released { reason }, Published::default(), now)
+            .await?;
     }
-    let claimed = advance(connection, id, &Event::Claimed, Published::default(), now).await?;
+    let claimed = advance(connection, sequence, &Event::Claimed, Published::default(), now).await?;
     let stage =
         claimed.state.stage().ok_or_else(|| StoreError::corrupt("job", "of a final submission"))?;
     let attempts = job.attempts.saturating_add(1);
     let lease_until = now.plus_ms(lease_ms);
     sqlx::query(
         "UPDATE jobs SET worker_id = $1, token = $2, claimable_at = $3, attempts = $4, progress = NULL \
-         WHERE submission_id = $5",
+         WHERE submission = $5",
     )
     .bind(worker_id.as_str())
     .bind(claimed.event)
     .bind(lease_until.as_micros())
     .bind(attempts)
-    .bind(job.submission_id.as_str())
+    .bind(sequence)
     .execute(&mut *connection)
     .await?;
     let row: SubmissionRow = sqlx::query_as(concat!(
         "SELECT ",
         submission_columns!(),
-        " FROM submissions WHERE id = $1"
+        " FROM submissions WHERE sequence = $1"
     ))
-    .bind(job.submission_id.as_str())
+    .bind(sequence)
     .fetch_one(connection)
     .await?;
     Ok(Claim {

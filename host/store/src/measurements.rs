@@ -81,7 +81,8 @@ impl Store {
         let row: Option<(String, Vec<u8>)> = sqlx::query_as(
             "SELECT blobs.digest, blobs.bytes FROM measurements \
              JOIN blobs ON blobs.digest = measurements.digest \
-             WHERE measurements.submission_id = $1 AND measurements.kind = $2 \
+             JOIN submissions ON submissions.sequence = measurements.submission \
+             WHERE submissions.id = $1 AND measurements.kind = $2 \
              ORDER BY measurements.sequence DESC LIMIT 1",
         )
         .bind(id.to_string())
@@ -94,8 +95,9 @@ impl Store {
     /// All answers of policies about a submission, oldest first.
     pub async fn decisions(&self, id: SubmissionId) -> Result<Vec<StoredDecision>, StoreError> {
         let rows: Vec<DecisionRow> = sqlx::query_as(
-            "SELECT sequence, slot, policy_set, component, input, fuel, duration_us, answer, at \
-             FROM decisions WHERE submission_id = $1 ORDER BY sequence",
+            "SELECT decisions.sequence, slot, decisions.policy_set, component, input, fuel, duration_us, \
+             answer, at FROM decisions JOIN submissions ON submissions.sequence = decisions.submission \
+             WHERE submissions.id = $1 ORDER BY decisions.sequence",
         )
         .bind(id.to_string())
         .fetch_all(&self.readers)
@@ -148,37 +150,35 @@ pub(crate) fn slot(name: &str) -> Result<Slot, StoreError> {
 
 pub(crate) async fn insert_measurement(
     connection: &mut Connection,
-    id: SubmissionId,
+    submission: i64,
     kind: MeasurementKind,
     bytes: Vec<u8>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let digest = Digest::of(&bytes);
     insert_blob(connection, digest, bytes).await?;
-    sqlx::query(
-        "INSERT INTO measurements (submission_id, kind, digest, at) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(id.to_string())
-    .bind(kind.as_str())
-    .bind(digest.to_string())
-    .bind(now.as_micros())
-    .execute(connection)
-    .await?;
+    sqlx::query("INSERT INTO measurements (submission, kind, digest, at) VALUES ($1, $2, $3, $4)")
+        .bind(submission)
+        .bind(kind.as_str())
+        .bind(digest.to_string())
+        .bind(now.as_micros())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn insert_decision(
     connection: &mut Connection,
-    id: SubmissionId,
+    submission: i64,
     decision: DecisionRecord,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let provenance = decision.provenance;
     sqlx::query(
-        "INSERT INTO decisions (submission_id, slot, policy_set, component, input, fuel, duration_us, \
+        "INSERT INTO decisions (submission, slot, policy_set, component, input, fuel, duration_us, \
          answer, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
-    .bind(id.to_string())
+    .bind(submission)
     .bind(provenance.slot.as_str())
     .bind(provenance.policy_set.to_string())
     .bind(provenance.component.to_string())

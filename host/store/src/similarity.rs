@@ -4,7 +4,7 @@
 //! failed through no fault of their miner: nobody's own retry, and no copy of his work, speaks against him.
 
 use prism_domain::facts::{SourceFacts, sketch_similarity_ppm};
-use prism_domain::ids::{Digest, Hotkey, SubmissionId};
+use prism_domain::ids::{Digest, Hotkey};
 use prism_domain::review::Neighbour;
 use sqlx::QueryBuilder;
 
@@ -237,14 +237,10 @@ fn all_bands(source_sketch: &[u32], architecture_sketch: &[u32]) -> Vec<i64> {
 /// Puts a submission into the index; doing it again replaces what is there.
 pub(crate) async fn index_project(
     connection: &mut Connection,
-    id: SubmissionId,
+    sequence: i64,
     facts: &SourceFacts,
 ) -> Result<(), StoreError> {
     let Some(fingerprints) = &facts.fingerprints else { return Ok(()) };
-    let sequence: i64 = sqlx::query_scalar("SELECT sequence FROM submissions WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_one(&mut *connection)
-        .await?;
     forget(connection, sequence).await?;
     sqlx::query(
         "INSERT INTO fingerprints (sequence, source, architecture, training, source_sketch, \

@@ -80,12 +80,13 @@ impl Store {
         commit: StageCommit,
         now: Timestamp,
     ) -> Result<State, StoreError> {
-        let (id, token) = (claim.submission.id, claim.token);
+        let target = Target { id: claim.submission.id, sequence: claim.submission.sequence };
+        let token = claim.token;
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    check_token(connection, id, token).await?;
-                    apply_commit(connection, id, commit, now).await
+                    check_token(connection, target.sequence, token).await?;
+                    apply_commit(connection, target, commit, now).await
                 })
             })
             .await
@@ -102,53 +103,66 @@ impl Store {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    check_held(connection, id).await?;
-                    apply_commit(connection, id, StageCommit::new(event), now).await
+                    let target = held_submission(connection, id).await?;
+                    apply_commit(connection, target, StageCommit::new(event), now).await
                 })
             })
             .await
     }
 }
 
-/// Running submissions belong to their claim: nobody else may move them.
-async fn check_held(connection: &mut Connection, id: SubmissionId) -> Result<(), StoreError> {
-    let status: Option<String> = sqlx::query_scalar("SELECT status FROM submissions WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_optional(connection)
-        .await?;
-    match status.as_deref() {
-        None => Err(StoreError::NotFound("submission")),
-        Some("held") => Ok(()),
-        Some(other) => Err(StoreError::Invalid(format!("the submission is {other}, not held"))),
+/// The submission that a commit is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) id: SubmissionId,
+    pub(crate) sequence: i64,
+}
+
+/// Running submissions belong to their claim: only a held one may be moved by anybody else.
+async fn held_submission(
+    connection: &mut Connection,
+    id: SubmissionId,
+) -> Result<Target, StoreError> {
+    let known: Option<(i64, String)> =
+        sqlx::query_as("SELECT sequence, status FROM submissions WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(connection)
+            .await?;
+    let (sequence, status) = known.ok_or(StoreError::NotFound("submission"))?;
+    if status == "held" {
+        Ok(Target { id, sequence })
+    } else {
+        Err(StoreError::Invalid(format!("the submission is {status}, not held")))
     }
 }
 
 /// Writes a commit, whoever is allowed to make it.
 pub(crate) async fn apply_commit(
     connection: &mut Connection,
-    id: SubmissionId,
+    target: Target,
     commit: StageCommit,
     now: Timestamp,
 ) -> Result<State, StoreError> {
+    let Target { id, sequence } = target;
     let held = matches!(commit.event, Event::Held { .. });
     if commit.hold.as_ref().is_some_and(|hold| !held || hold.submission_id != id) {
         return Err(StoreError::Invalid("a hold without its submission being held".to_owned()));
     }
     for (kind, bytes) in commit.measurements {
-        insert_measurement(connection, id, kind, bytes, now).await?;
+        insert_measurement(connection, sequence, kind, bytes, now).await?;
     }
     for decision in commit.decisions {
-        insert_decision(connection, id, decision, now).await?;
+        insert_decision(connection, sequence, decision, now).await?;
     }
     if let Some(facts) = commit.index {
-        index_project(connection, id, &facts.source).await?;
+        index_project(connection, sequence, &facts.source).await?;
     }
     apply_changes(connection, id, &commit.ledger, commit.ledger_seen, now).await?;
     for comparisons in commit.comparisons {
         count_comparisons(connection, comparisons).await?;
     }
     let published = Published { policy_set: commit.policy_set, scores: commit.scores };
-    let state = advance(connection, id, &commit.event, published, now).await?.state;
+    let state = advance(connection, sequence, &commit.event, published, now).await?.state;
     if !held {
         close_holds(connection, id, &commit.event, now).await?;
     }
@@ -156,11 +170,11 @@ pub(crate) async fn apply_commit(
         insert_hold(connection, hold).await?;
     }
     match state {
-        State::Pending { stage } => enqueue(connection, id, stage, now).await?,
+        State::Pending { stage } => enqueue(connection, sequence, stage, now).await?,
         State::Running { .. } => {
             return Err(StoreError::Invalid("a commit cannot claim".to_owned()));
         }
-        _ => dequeue(connection, id).await?,
+        _ => dequeue(connection, sequence).await?,
     }
     Ok(state)
 }

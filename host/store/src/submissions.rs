@@ -157,14 +157,14 @@ pub(crate) struct Advanced {
 /// Applies an event: the new state is written and the event appended. The only place that writes a state.
 pub(crate) async fn advance(
     connection: &mut Connection,
-    id: SubmissionId,
+    sequence: i64,
     event: &Event,
     published: Published,
     now: Timestamp,
 ) -> Result<Advanced, StoreError> {
     let row: Option<StateRow> =
-        sqlx::query_as("SELECT status, stage, cause, blame FROM submissions WHERE id = $1")
-            .bind(id.to_string())
+        sqlx::query_as("SELECT status, stage, cause, blame FROM submissions WHERE sequence = $1")
+            .bind(sequence)
             .fetch_optional(&mut *connection)
             .await?;
     let before = State::try_from(row.ok_or(StoreError::NotFound("submission"))?)?;
@@ -178,7 +178,7 @@ pub(crate) async fn advance(
     let scores = published.scores;
     sqlx::query(
         "UPDATE submissions SET status = $1, stage = $2, cause = $3, blame = $4, error = $5, updated_at = $6, \
-         policy_set = COALESCE($7, policy_set), final_score = $8, q_arch = $9, q_recipe = $10 WHERE id = $11",
+         policy_set = COALESCE($7, policy_set), final_score = $8, q_arch = $9, q_recipe = $10 WHERE sequence = $11",
     )
     .bind(status)
     .bind(stage)
@@ -190,9 +190,9 @@ pub(crate) async fn advance(
     .bind(scores.map(|scores| scores.final_score))
     .bind(scores.map(|scores| scores.q_arch))
     .bind(scores.map(|scores| scores.q_recipe))
-    .bind(id.to_string())
+    .bind(sequence)
     .execute(&mut *connection)
     .await?;
-    let event = append_event(connection, id, event, after, now).await?;
+    let event = append_event(connection, sequence, event, after, now).await?;
     Ok(Advanced { state: after, event })
 }

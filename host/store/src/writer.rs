@@ -1,8 +1,9 @@
 //! The one writer: many writes in one transaction, each answered when that transaction is on disk.
 //!
 //! Waiting for the disk is what a durable write costs. Writes that arrive meanwhile wait in a bounded
-//! queue and share the next transaction; a savepoint round each keeps a refused one from touching
-//! its neighbours.
+//! queue and share the next transaction; a savepoint before each keeps a refused one from touching
+//! its neighbours. Statements that belong together go to the engine together: what a write costs
+//! beside the disk is mostly the way there and back.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -16,12 +17,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, timeout};
 
-use crate::dialect::{BEGIN_WRITING, Connection};
+use crate::dialect::{BEGIN_BATCH, Connection};
 use crate::error::StoreError;
 use crate::open::StoreOptions;
 
 /// How long a write of our own pipeline waits for a place in the queue.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After a write that wants to be kept: the savepoint of the next one.
+const NEXT: &str = "RELEASE one_write; SAVEPOINT one_write";
+/// After a write that failed: everything as before it, and its savepoint serves the next one.
+const UNDO: &str = "ROLLBACK TO one_write";
 
 /// What a write does with the connection.
 pub(crate) type Working<'c, T> = BoxFuture<'c, Result<T, StoreError>>;
@@ -223,7 +229,7 @@ impl Batches {
             Some(connection) => connection,
             None => self.connect.connect().await?,
         };
-        let begun = execute(&mut connection, BEGIN_WRITING).await;
+        let begun = execute(&mut connection, BEGIN_BATCH).await;
         if let Err(error) = begun {
             self.connection = Some(connection);
             return Err(error);
@@ -232,40 +238,34 @@ impl Batches {
     }
 }
 
-/// Runs each write in its own savepoint. On an error the transaction is lost and the writes that had
-/// not run are told so.
+/// Runs each write behind its own savepoint. On an error the transaction is lost and the writes that
+/// had not run are told so.
 async fn run_all(
     connection: &mut Connection,
     batch: Vec<Box<dyn Write>>,
     done: &mut Vec<Done>,
 ) -> Result<(), StoreError> {
     let mut lost = None;
+    let mut kept = None;
     for write in batch {
+        if lost.is_none()
+            && let Some(kept) = kept
+        {
+            lost = execute(connection, if kept { NEXT } else { UNDO }).await.err();
+        }
         if let Some(error) = &lost {
             write.refuse(StoreError::clone(error));
-        } else if let Err(error) = run_one(connection, write, done).await {
-            lost = Some(error);
+            continue;
         }
+        let ran = write.run(connection).await;
+        kept = Some(ran.kept);
+        done.push(ran);
     }
-    lost.map_or(Ok(()), Err)
-}
-
-async fn run_one(
-    connection: &mut Connection,
-    write: Box<dyn Write>,
-    done: &mut Vec<Done>,
-) -> Result<(), StoreError> {
-    if let Err(error) = execute(connection, "SAVEPOINT one_write").await {
-        write.refuse(error.clone());
-        return Err(error);
+    match lost {
+        Some(error) => Err(error),
+        None if kept == Some(false) => execute(connection, UNDO).await,
+        None => Ok(()),
     }
-    let ran = write.run(connection).await;
-    let kept = ran.kept;
-    done.push(ran);
-    if !kept {
-        execute(connection, "ROLLBACK TO one_write").await?;
-    }
-    execute(connection, "RELEASE one_write").await
 }
 
 async fn execute(connection: &mut Connection, sql: &'static str) -> Result<(), StoreError> {

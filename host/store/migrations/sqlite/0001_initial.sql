@@ -1,5 +1,7 @@
 -- The first schema. Portable columns only: TEXT, BIGINT, DOUBLE PRECISION, BLOB. Instants are BIGINT
 -- microseconds since the Unix epoch, booleans are 0 or 1, JSON is TEXT, digests are 64 hex digits.
+-- Rows that every upload writes refer to a submission by its sequence number: they then go to the end of
+-- their index, and a batch of them shares its pages.
 -- What another engine writes differently stands here and nowhere else: AUTOINCREMENT (a sequence that
 -- never gives a number twice), WITHOUT ROWID and the triggers.
 
@@ -68,7 +70,7 @@ CREATE TABLE idempotency_keys (
     hotkey TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,
     body_digest TEXT NOT NULL,
-    submission_id TEXT NOT NULL REFERENCES submissions (id),
+    submission BIGINT NOT NULL REFERENCES submissions (sequence),
     PRIMARY KEY (hotkey, idempotency_key)
 );
 
@@ -76,17 +78,16 @@ CREATE TABLE idempotency_keys (
 CREATE TABLE events (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     at BIGINT NOT NULL,
-    submission_id TEXT NOT NULL REFERENCES submissions (id),
+    submission BIGINT NOT NULL REFERENCES submissions (sequence),
     event TEXT NOT NULL,
     state TEXT NOT NULL
 );
-CREATE INDEX events_by_submission ON events (submission_id, sequence);
+CREATE INDEX events_by_submission ON events (submission, sequence);
 
 -- One row for each pending or running submission. `claimable_at` is when it is due (nobody holds it)
 -- or when the lease of `worker_id` runs out.
 CREATE TABLE jobs (
-    submission_id TEXT PRIMARY KEY NOT NULL REFERENCES submissions (id),
-    sequence BIGINT NOT NULL UNIQUE,
+    submission INTEGER PRIMARY KEY NOT NULL REFERENCES submissions (sequence),
     stage TEXT NOT NULL,
     claimable_at BIGINT NOT NULL,
     attempts BIGINT NOT NULL,
@@ -95,21 +96,21 @@ CREATE TABLE jobs (
     progress TEXT,
     CHECK ((worker_id IS NULL) = (token IS NULL))
 );
-CREATE INDEX jobs_by_stage ON jobs (stage, sequence);
+CREATE INDEX jobs_by_stage ON jobs (stage, submission);
 
 -- What was measured and what policies said of it. Never changed; of each kind the last one counts.
 CREATE TABLE measurements (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    submission_id TEXT NOT NULL REFERENCES submissions (id),
+    submission BIGINT NOT NULL REFERENCES submissions (sequence),
     kind TEXT NOT NULL,
     digest TEXT NOT NULL REFERENCES blobs (digest),
     at BIGINT NOT NULL
 );
-CREATE INDEX measurements_by_submission ON measurements (submission_id, kind, sequence);
+CREATE INDEX measurements_by_submission ON measurements (submission, kind, sequence);
 
 CREATE TABLE decisions (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    submission_id TEXT NOT NULL REFERENCES submissions (id),
+    submission BIGINT NOT NULL REFERENCES submissions (sequence),
     slot TEXT NOT NULL,
     policy_set TEXT NOT NULL REFERENCES policy_sets (digest),
     component TEXT NOT NULL,
@@ -119,7 +120,7 @@ CREATE TABLE decisions (
     answer TEXT NOT NULL,
     at BIGINT NOT NULL
 );
-CREATE INDEX decisions_by_submission ON decisions (submission_id, sequence);
+CREATE INDEX decisions_by_submission ON decisions (submission, sequence);
 
 CREATE TABLE fingerprints (
     sequence INTEGER PRIMARY KEY NOT NULL REFERENCES submissions (sequence),
