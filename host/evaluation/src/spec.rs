@@ -1,0 +1,376 @@
+//! What both backends share: a job as a tree of small files with owners and modes. Knows nothing of
+//! how the tree reaches the sandbox.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+use prism_domain::evaluation::{EvaluationFault, EvaluationJob, ProjectTree};
+use serde_json::{Value, json};
+
+use crate::config::EvaluationConfig;
+use crate::{embedded, fault};
+
+/// Where the job lies inside the sandbox.
+pub(crate) const JOB_DIR: &str = "/job";
+/// The most files of one project.
+pub(crate) const PROJECT_FILES_MAX: usize = 4_096;
+/// The most bytes of one project.
+pub(crate) const PROJECT_BYTES_MAX: usize = 64 << 20;
+/// The most files of a harness folder given by the operator.
+const HARNESS_FILES_MAX: usize = 1_000;
+
+/// How the sandbox separates the scorer from the submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// Each under its own user.
+    TwoUser,
+    /// All under one; the harness hides the scorer's memory and files by other means.
+    SingleUser,
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody in the sandbox.
+    Everybody,
+    /// The scorer: root, as which it starts, and the group of the user that it becomes.
+    Scorer,
+}
+
+/// A folder or a file of the job.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Path relative to the job.
+    pub(crate) path: String,
+    /// Who may read it.
+    pub(crate) access: Access,
+    /// Bytes of a file; none for a folder.
+    pub(crate) bytes: Option<Cow<'static, [u8]>>,
+}
+
+impl Entry {
+    /// Permission bits. Nothing is writable, not even by its owner.
+    pub(crate) const fn mode(&self, isolation: Isolation) -> u32 {
+        let file = match (self.access, isolation) {
+            (Access::Everybody, _) => 0o444,
+            (Access::Scorer, Isolation::TwoUser) => 0o440,
+            (Access::Scorer, Isolation::SingleUser) => 0o400,
+        };
+        if self.bytes.is_some() { file } else { file | file >> 2 }
+    }
+}
+
+/// A staged job: folders come before what they hold.
+#[derive(Debug)]
+pub(crate) struct JobTree {
+    /// All folders and files.
+    pub(crate) entries: Vec<Entry>,
+    /// How the sandbox separates the scorer from the submission.
+    pub(crate) isolation: Isolation,
+    /// The group of what only the scorer may read.
+    pub(crate) scorer_gid: u32,
+}
+
+impl JobTree {
+    /// The group of an entry; none when it stays with whoever stages it.
+    pub(crate) fn group_of(&self, entry: &Entry) -> Option<u32> {
+        (entry.access == Access::Scorer && self.isolation == Isolation::TwoUser)
+            .then_some(self.scorer_gid)
+    }
+}
+
+/// Builds the tree of a job.
+pub(crate) fn job_tree(
+    job: &EvaluationJob,
+    config: &EvaluationConfig,
+    isolation: Isolation,
+    image_digest: Option<&str>,
+) -> Result<JobTree, EvaluationFault> {
+    let plan = load_plan(&job.plan)?;
+    let corpus_id = plan.get("corpus_id").and_then(Value::as_str);
+    let (train, val) = corpus_id.and_then(embedded::corpus).ok_or_else(|| {
+        fault::platform(
+            fault::PLAN,
+            format!("plan `{}` names no corpus that is built in", job.plan),
+        )
+    })?;
+    let mut tree = TreeBuilder::default();
+    let description = describe(job, config, isolation, &plan, image_digest)?;
+    tree.file("job.json", Access::Scorer, description.to_string().into_bytes());
+    tree.file("data/train.bin", Access::Scorer, train);
+    tree.file("data/val.bin", Access::Scorer, val);
+    match &config.harness_dir {
+        None => embedded::harness().for_each(|(path, bytes)| {
+            tree.file(&format!("harness/{path}"), Access::Everybody, bytes)
+        }),
+        Some(folder) => tree.folder_of_files(folder, Path::new("harness"))?,
+    }
+    tree.project("project", &job.project)?;
+    if let Some(architecture) = &job.architecture {
+        tree.project("architecture", architecture)?;
+    }
+    Ok(JobTree { entries: tree.entries, isolation, scorer_gid: config.uids.scorer })
+}
+
+fn load_plan(name: &str) -> Result<Value, EvaluationFault> {
+    let unknown = || fault::platform(fault::PLAN, format!("there is no probe plan `{name}`"));
+    let raw = embedded::plan(name).ok_or_else(unknown)?;
+    serde_json::from_slice(raw).map_err(|source| {
+        fault::logged(fault::platform(fault::PLAN, format!("plan `{name}` is not JSON")), &source)
+    })
+}
+
+/// The description that the scorer reads: schema `prism.job/1`.
+fn describe(
+    job: &EvaluationJob,
+    config: &EvaluationConfig,
+    isolation: Isolation,
+    plan: &Value,
+    image_digest: Option<&str>,
+) -> Result<Value, EvaluationFault> {
+    if job.seeds.is_empty() || job.seeds.iter().any(|seed| i64::try_from(*seed).is_err()) {
+        return Err(fault::platform(fault::JOB, "an evaluation needs seeds below 2^63"));
+    }
+    let part = |folder: &str, entrypoint: &str| json!({"dir": format!("{JOB_DIR}/{folder}"), "entrypoint": entrypoint});
+    let architecture = job.architecture.as_ref().map_or_else(
+        || part("project", &job.project.entrypoint),
+        |tree| part("architecture", &tree.entrypoint),
+    );
+    let training = job.training_entrypoint.as_ref().map(|entrypoint| part("project", entrypoint));
+    let uids = config.uids;
+    let (mode, worker, auditor) = match isolation {
+        Isolation::TwoUser => ("two_user", uids.worker, uids.auditor),
+        Isolation::SingleUser => ("single_user", uids.scorer, uids.scorer),
+    };
+    Ok(json!({
+        "schema": "prism.job/1",
+        "submission_id": job.submission_id.to_string(),
+        "eval_id": job.evaluation_id.to_string(),
+        "kind": job.kind.as_str(),
+        "tier": plan.get("tier").and_then(Value::as_str).unwrap_or(&job.plan),
+        "architecture": architecture,
+        "training": training,
+        "plan": plan,
+        "seeds": job.seeds,
+        "secret": hex::encode(job.secret),
+        "isolation": {"mode": mode, "scorer_uid": uids.scorer, "worker_uid": worker, "auditor_uid": auditor},
+        "limits": {"wall_ms": config.wall_ms, "memory_bytes": config.memory_bytes, "log_bytes": config.log_bytes},
+        "data": {
+            "corpus_id": plan.get("corpus_id"),
+            "train": format!("{JOB_DIR}/data/train.bin"),
+            "val": format!("{JOB_DIR}/data/val.bin"),
+        },
+        "image_digest": image_digest,
+    }))
+}
+
+#[derive(Default)]
+struct TreeBuilder {
+    entries: Vec<Entry>,
+    folders: BTreeSet<String>,
+}
+
+impl TreeBuilder {
+    fn file(&mut self, path: &str, access: Access, bytes: impl Into<Cow<'static, [u8]>>) {
+        if let Some((parents, _)) = path.rsplit_once('/') {
+            self.folder(parents, access);
+        }
+        self.entries.push(Entry { path: path.to_owned(), access, bytes: Some(bytes.into()) });
+    }
+
+    fn folder(&mut self, path: &str, access: Access) {
+        if self.folders.contains(path) {
+            return;
+        }
+        if let Some((parents, _)) = path.rsplit_once('/') {
+            self.folder(parents, access);
+        }
+        self.folders.insert(path.to_owned());
+        self.entries.push(Entry { path: path.to_owned(), access, bytes: None });
+    }
+
+    /// Intake has checked the paths; they are checked again, because here they become files.
+    fn project(&mut self, folder: &str, project: &ProjectTree) -> Result<(), EvaluationFault> {
+        let bytes: usize = project.files.values().map(Vec::len).sum();
+        if project.files.len() > PROJECT_FILES_MAX || bytes > PROJECT_BYTES_MAX {
+            return Err(fault::platform(fault::JOB, "the project is larger than a sandbox takes"));
+        }
+        self.folder(folder, Access::Everybody);
+        for (path, bytes) in &project.files {
+            let plain =
+                Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+            if path.is_empty() || !plain || path.contains(['\0', '\\']) || path.ends_with('/') {
+                return Err(fault::platform(fault::JOB, "a path of the project leads out of it"));
+            }
+            self.file(&format!("{folder}/{path}"), Access::Everybody, bytes.clone());
+        }
+        Ok(())
+    }
+
+    fn folder_of_files(&mut self, from: &Path, to: &Path) -> Result<(), EvaluationFault> {
+        let unreadable = |source: std::io::Error| {
+            fault::logged(fault::platform(fault::JOB, "the harness folder cannot be read"), &source)
+        };
+        for entry in std::fs::read_dir(from).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let kind = entry.file_type().map_err(unreadable)?;
+            let target = to.join(entry.file_name());
+            if kind.is_dir() && entry.file_name() != "__pycache__" && entry.file_name() != "tests" {
+                self.folder_of_files(&entry.path(), &target)?;
+            } else if kind.is_file() {
+                let bytes = std::fs::read(entry.path()).map_err(unreadable)?;
+                self.file(&target.to_string_lossy(), Access::Everybody, bytes);
+            }
+            if self.entries.len() > HARNESS_FILES_MAX {
+                return Err(fault::platform(fault::JOB, "the harness folder holds too many files"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Environment of the scorer: nothing of ours, and one thread unless told otherwise.
+pub(crate) fn environment(config: &EvaluationConfig) -> Vec<(&'static str, String)> {
+    let threads = config.threads.to_string();
+    let mut environment: Vec<_> =
+        ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"]
+            .map(|name| (name, threads.clone()))
+            .into();
+    environment.extend(
+        [
+            ("PATH", "/usr/bin:/bin"),
+            ("HOME", "/tmp"),
+            ("USER", "prism"),
+            ("LANG", "C.UTF-8"),
+            ("TZ", "UTC"),
+        ]
+        .map(|(name, value)| (name, value.to_owned())),
+    );
+    environment
+}
+
+/// The scorer's command after the interpreter. `-I`: neither environment nor user folders matter;
+/// `-B`: nothing is written beside the sources.
+pub(crate) const SCORER_ARGUMENTS: [&str; 4] =
+    ["-I", "-B", "/job/harness/main.py", "/job/job.json"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prism_domain::ids::{EvaluationId, SubmissionId};
+    use prism_domain::submission::ProjectKind;
+
+    use super::*;
+
+    fn tree_of(files: &[(&str, &str)]) -> ProjectTree {
+        let files = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
+            .collect();
+        ProjectTree { entrypoint: "model.py".to_owned(), files }
+    }
+
+    fn job(kind: ProjectKind, architecture: Option<ProjectTree>) -> EvaluationJob {
+        EvaluationJob {
+            submission_id: SubmissionId::new(uuid::Uuid::nil()),
+            evaluation_id: EvaluationId::new(uuid::Uuid::nil()),
+            kind,
+            plan: "smoke".to_owned(),
+            project: tree_of(&[("model.py", "x"), ("lib/deep/layer.py", "y")]),
+            training_entrypoint: (kind != ProjectKind::ArchitectureOnly)
+                .then(|| "train.py".to_owned()),
+            architecture,
+            seeds: vec![1, 2],
+            secret: [7; 32],
+        }
+    }
+
+    fn staged(
+        job: &EvaluationJob,
+        isolation: Isolation,
+    ) -> BTreeMap<String, (u32, Option<Vec<u8>>)> {
+        let tree = job_tree(job, &EvaluationConfig::default(), isolation, Some("sha256:1"))
+            .expect("staged");
+        let paths: Vec<_> = tree.entries.iter().map(|e| e.path.clone()).collect();
+        for (at, path) in paths.iter().enumerate() {
+            let parent = path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
+            assert!(
+                parent.is_none_or(|parent| paths[..at].contains(&parent)),
+                "{path} before its folder"
+            );
+        }
+        tree.entries
+            .into_iter()
+            .map(|e| (e.path.clone(), (e.mode(isolation), e.bytes.map(Cow::into_owned))))
+            .collect()
+    }
+
+    #[test]
+    fn secrets_are_for_the_scorer_only_and_nothing_is_writable() {
+        let staged = staged(&job(ProjectKind::Full, None), Isolation::TwoUser);
+        for (path, mode) in [
+            ("job.json", 0o440),
+            ("data", 0o550),
+            ("data/train.bin", 0o440),
+            ("data/val.bin", 0o440),
+            ("project", 0o555),
+            ("project/lib/deep", 0o555),
+            ("project/lib/deep/layer.py", 0o444),
+            ("harness/main.py", 0o444),
+        ] {
+            assert_eq!(staged.get(path).map(|(mode, _)| *mode), Some(mode), "{path}");
+        }
+        assert!(staged.values().all(|(mode, _)| mode & 0o222 == 0));
+    }
+
+    #[test]
+    fn the_description_follows_the_kind() {
+        let parts = |job: &EvaluationJob| {
+            let staged = staged(job, Isolation::SingleUser);
+            let raw = staged["job.json"].1.clone().expect("a file");
+            let read: Value = serde_json::from_slice(&raw).expect("JSON");
+            assert_eq!(read["isolation"]["worker_uid"], read["isolation"]["scorer_uid"]);
+            assert_eq!(read["secret"], "07".repeat(32));
+            assert_eq!(read["image_digest"], "sha256:1");
+            assert!(read["training"].is_null() || read["training"]["entrypoint"] == "train.py");
+            (read["architecture"]["dir"].clone(), read["training"]["dir"].clone())
+        };
+        let own = json!("/job/project");
+        assert_eq!(parts(&job(ProjectKind::Full, None)), (own.clone(), own.clone()));
+        assert_eq!(parts(&job(ProjectKind::ArchitectureOnly, None)), (own.clone(), Value::Null));
+        let family = Some(tree_of(&[("model.py", "z")]));
+        assert_eq!(
+            parts(&job(ProjectKind::TrainingForArch, family)),
+            (json!("/job/architecture"), own)
+        );
+    }
+
+    #[test]
+    fn a_path_that_leads_out_is_refused() {
+        for path in ["../x", "/etc/x", "a/../b", "", "a\\b", "a/", "./a"] {
+            let mut bad = job(ProjectKind::Full, None);
+            bad.project.files.insert(path.to_owned(), Vec::new());
+            let refused = job_tree(&bad, &EvaluationConfig::default(), Isolation::TwoUser, None);
+            assert_eq!(refused.expect_err(path).code, fault::JOB);
+        }
+    }
+
+    #[test]
+    fn an_unknown_plan_or_seed_is_the_platforms_fault() {
+        let mut bad = job(ProjectKind::Full, None);
+        bad.plan = "nope".to_owned();
+        let config = EvaluationConfig::default();
+        assert_eq!(
+            job_tree(&bad, &config, Isolation::TwoUser, None).expect_err("plan").code,
+            fault::PLAN
+        );
+        let mut bad = job(ProjectKind::Full, None);
+        bad.seeds = vec![u64::MAX];
+        assert_eq!(
+            job_tree(&bad, &config, Isolation::TwoUser, None).expect_err("seed").code,
+            fault::JOB
+        );
+    }
+}
