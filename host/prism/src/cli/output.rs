@@ -1,6 +1,6 @@
 //! Words for people: everything that is not a log line goes through here.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 /// One line on standard output. A closed pipe is not an error.
 pub(super) fn line(text: &str) {
@@ -36,10 +36,6 @@ pub(super) fn table(rows: &[Vec<String>]) {
     }
 }
 
-/// Whether a person is watching.
-pub(super) fn interactive() -> bool {
-    std::io::stderr().is_terminal()
-}
 
 /// Submitted text must not move the cursor or turn the line around: C0, C1 and bidirectional
 /// controls are dropped.
