@@ -7,7 +7,7 @@ much faster than attention does, and leaves attention free to fetch what is far 
 import torch
 from torch import nn
 
-from layers import GatedConvolution, Recall, unit
+from layers import GatedConvolution, Recall, level
 from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe
 
 
@@ -23,7 +23,7 @@ class Hybrid(nn.Module):
             stages += [GatedConvolution(width), Recall(width)]
         self.stages = nn.ModuleList(stages)
         self.head = nn.Linear(width, ctx.vocab_size)
-        self.tokens.weight.data.normal_(std=0.5)
+        self.tokens.weight.data.normal_(std=0.25)
         self.head.weight.data.normal_(std=0.05)
         self.head.bias.data.zero_()
 
@@ -31,7 +31,7 @@ class Hybrid(nn.Module):
         stream = self.tokens(ids)
         for stage in self.stages:
             stream = stream + stage(stream)
-        return self.head(unit(stream))
+        return self.head(level(stream))
 
 
 def build_model(ctx: PrismContext) -> nn.Module:

@@ -11,11 +11,11 @@ from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe
 
 
 class FadingMemory(nn.Module):
-    """Sums over the past with weights that halve after 1, 2, 4, ... positions; fixed, nothing learned."""
+    """Sums over the past with weights that halve after 2, 4, 8, ... positions; fixed, nothing learned."""
 
     def __init__(self, paces: int):
         super().__init__()
-        keep = torch.tensor([0.5 ** (0.5**pace) for pace in range(paces)])
+        keep = torch.tensor([0.5 ** (1 / 2**pace) for pace in range(1, paces + 1)])
         self.register_buffer("keep", keep, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,4 +49,4 @@ def build_model(ctx: PrismContext) -> nn.Module:
 
 
 def get_recipe(ctx: PrismContext) -> TrainingRecipe:
-    return TrainingRecipe(learning_rate=3e-3, batch_size=ctx.batch_size, optimizer="adamw", scheduler="cosine", weight_decay=0.01)
+    return TrainingRecipe(learning_rate=8e-3, batch_size=ctx.batch_size, optimizer="adamw", scheduler="cosine", weight_decay=0.01)
