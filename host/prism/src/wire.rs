@@ -14,8 +14,6 @@ use prism_store::{Store, StoreOptions};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::Settings;
 
-/// How long a worker may be silent, milliseconds.
-const LEASE_MS: i64 = 30_000;
 /// First rest after a fault of ours, milliseconds.
 const RETRY_MS: i64 = 1_000;
 /// Name of the key that seeds are derived from.
@@ -66,7 +64,7 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
             epoch: settings.epoch,
             plan: settings.evaluation.plan.clone(),
             seeds: settings.seeds,
-            lease_ms: LEASE_MS,
+            lease_ms: settings.lease_ms,
             max_attempts: settings.max_attempts,
             retry_ms: RETRY_MS,
         },

@@ -33,13 +33,14 @@ use state::ApiState;
 /// All routes.
 pub(crate) fn router(pipeline: Pipeline, settings: Settings) -> Router {
     let state = ApiState::new(pipeline, settings);
-    Router::new()
+    let routes = Router::new()
         .merge(public_routes())
         .nest("/internal/v1", internal_routes())
         .method_not_allowed_fallback(edge::method_not_allowed)
         .fallback(edge::not_found)
-        .with_state(state)
-        .layer(middleware::from_fn(edge::finish))
+        .with_state(state);
+    // The router adds its `Allow` header outside its own layers, so the edge wraps the whole of it.
+    Router::new().fallback_service(routes).layer(middleware::from_fn(edge::finish))
 }
 
 fn public_routes() -> Router<ApiState> {

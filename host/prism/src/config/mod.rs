@@ -23,6 +23,9 @@ const DEFAULT_MAX_UPLOAD_BYTES: usize = 2_000_000;
 /// Largest `code` of a JSON submission, bytes.
 const DEFAULT_MAX_CODE_BYTES: usize = 200_000;
 
+/// How long a worker may be silent, milliseconds.
+const DEFAULT_LEASE_MS: i64 = 30_000;
+
 /// What the YAML file may say; every key is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,6 +47,7 @@ pub(crate) struct ConfigFile {
     tier: Option<String>,
     seeds: Option<usize>,
     max_attempts: Option<u32>,
+    lease_ms: Option<i64>,
 }
 
 /// All settings, resolved.
@@ -79,6 +83,8 @@ pub(crate) struct Settings {
     pub seeds: usize,
     /// Tries before a submission fails through a fault of ours.
     pub max_attempts: u32,
+    /// How long a worker may be silent before its work is given to another, milliseconds.
+    pub lease_ms: i64,
     /// Where the process ends itself, for crash tests: `stage:boundary`.
     pub crash_at: Option<String>,
 }
@@ -180,6 +186,11 @@ impl Settings {
                 .or(file.max_attempts)
                 .unwrap_or(3)
                 .max(1),
+            lease_ms: read
+                .number("lease_ms", &["PRISM_LEASE_MS"])?
+                .or(file.lease_ms)
+                .unwrap_or(DEFAULT_LEASE_MS)
+                .max(100),
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }

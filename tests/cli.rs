@@ -1,0 +1,90 @@
+//! The command line as a miner and an operator use it.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use prism_tests::binary;
+use serde_json::Value;
+
+fn bundle(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("bundles").join(name)
+}
+
+fn prism(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
+    Command::new(binary())
+        .args(arguments)
+        .env("PRISM_DATA_DIR", folder.path())
+        .env("PRISM_SHARED_TOKEN", "t")
+        .output()
+        .expect("prism runs")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+#[test]
+fn check_accepts_an_honest_project() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = prism(&folder, &["check", "--json", &bundle("01-rotary-transformer").to_string_lossy()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(json(&output)["decision"], "accept");
+}
+
+#[test]
+fn check_tells_all_findings_with_place_and_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = bundle("05-malicious");
+    let output = prism(&folder, &["check", "--json", &path.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = json(&output);
+    let findings = report["findings"].as_array().expect("findings");
+    assert!(findings.len() >= 5, "all at once: {report}");
+    for finding in findings {
+        assert!(finding["message"].as_str().is_some_and(|text| !text.is_empty()));
+        assert!(finding["location"]["line"].as_u64().is_some_and(|line| line > 0), "{finding}");
+    }
+    let text = prism(&folder, &["check", &path.to_string_lossy()]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("model.py:") && text.contains("to mend it:"), "{text}");
+}
+
+#[test]
+fn a_missing_path_is_an_error_and_not_a_verdict() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = prism(&folder, &["check", "/nonexistent/project"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot find"));
+}
+
+#[test]
+fn weights_of_an_empty_ledger_are_empty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = prism(&folder, &["weights", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(json(&output)["weights"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_bad_setting_is_named() {
+    let output = Command::new(binary())
+        .args(["weights"])
+        .env("PRISM_EPOCH_SECONDS", "soon")
+        .output()
+        .expect("prism runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("epoch_seconds"));
+}
+
+#[test]
+fn doctor_finds_what_the_tests_need() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = prism(&folder, &["doctor", "--json"]);
+    let checks = json(&output);
+    for name in ["policies", "token"] {
+        let check = checks.as_array().expect("a list").iter().find(|check| check["name"] == name);
+        assert_eq!(check.expect(name)["ok"], true, "{checks}");
+    }
+}

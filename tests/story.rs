@@ -1,0 +1,131 @@
+//! The main job on real PyTorch: projects come in over HTTP and are reviewed, trained, scored, attributed
+//! and paid. One server, one story, in the order in which the projects arrive.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use prism_tests::{Prism, Project, Settings, bundle, honest, zip_of};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+/// Longest wait for one submission on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+#[tokio::test]
+async fn projects_are_reviewed_trained_attributed_and_paid() {
+    let prism = Prism::start(&Settings::evaluating());
+    let original = prism.submit("alice", zip_of(&honest())).await;
+    let copy = prism.submit("dave", zip_of(&bundle("04-useless-copy"))).await;
+    let recipe = prism.submit("carol", zip_of(&bundle("03-better-recipe"))).await;
+    let malicious = prism.submit("mallory", zip_of(&bundle("05-malicious"))).await;
+    let cheat = prism.submit("trudy", zip_of(&bundle("07-looks-ahead"))).await;
+    let forger = prism.submit("sybil", zip_of(&bundle("08-forged-metrics"))).await;
+    let junk = prism.bridge("oscar", "project.zip", b"PK\x03\x04 not an archive".to_vec()).await;
+    assert_eq!(junk.status(), StatusCode::OK, "garbage is accepted and rejected by the worker");
+    let junk: Value = junk.json().await.expect("JSON");
+
+    founder_owns_the_family(&prism, &original).await;
+    for (id, rule) in [
+        (copy.as_str(), "SIM-DUPLICATE"),
+        (&malicious, "PY-IMPORT"),
+        (&cheat, "SCALE-CAUSAL"),
+        (junk["id"].as_str().expect("an id"), "ARCHIVE-MALFORMED"),
+    ] {
+        rejected_for(&prism, id, rule).await;
+    }
+    better_training_joins_the_family(&prism, &recipe).await;
+    forged_metrics_have_no_effect(&prism, &forger).await;
+    weights_follow_the_ledger(&prism).await;
+    assert!(prism.terminate().success());
+}
+
+async fn founder_owns_the_family(prism: &Prism, id: &str) {
+    let detail = prism.settled(id, PATIENCE).await;
+    assert_eq!(detail["status"], "completed", "{detail}");
+    let families = prism.get("/v1/architectures").await;
+    assert_eq!(families[0]["owner_hotkey"], "alice");
+    assert_eq!(families[0]["canonical_submission_id"], *id);
+    let events = prism.get(&format!("/v1/submissions/{id}/events")).await;
+    let names: Vec<&str> = events
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|event| event["event"]["event"].as_str().expect("a name"))
+        .collect();
+    assert_eq!(names.iter().filter(|name| **name == "stage_done").count(), 5, "{names:?}");
+    let curve = prism.get(&format!("/v1/submissions/{id}/curve")).await;
+    let first = &curve["runs"][0]["points"][0][1];
+    assert!(first.as_f64().is_some_and(|bpb| (7.0..9.5).contains(&bpb)), "starts near 8 bits: {first}");
+    let sum: f64 = detail["contributions"]
+        .as_array()
+        .expect("a waterfall")
+        .iter()
+        .filter_map(|part| part["value"].as_f64())
+        .sum();
+    let score = detail["final_score"].as_f64().expect("a score");
+    assert!((sum - score).abs() < 1e-9, "{sum} {score}");
+}
+
+async fn rejected_for(prism: &Prism, id: &str, rule: &str) {
+    let detail = prism.settled(id, PATIENCE).await;
+    assert_eq!(detail["status"], "rejected", "{detail}");
+    assert_eq!(detail["final_score"], Value::Null);
+    let findings = detail["findings"].as_array().expect("findings");
+    assert!(findings.iter().any(|finding| finding["rule_id"] == rule), "{rule}: {detail}");
+    assert!(detail["error"].as_str().is_some_and(|text| !text.is_empty()));
+}
+
+async fn better_training_joins_the_family(prism: &Prism, id: &str) {
+    let detail = prism.settled(id, PATIENCE).await;
+    assert_eq!(detail["status"], "completed", "{detail}");
+    let families = prism.get("/v1/architectures").await;
+    let family = families.as_array().expect("a list").iter().find(|row| row["owner_hotkey"] == "alice");
+    let family = family.expect("alice still owns the architecture")["id"].clone();
+    let owns = families.as_array().expect("a list").iter().any(|row| row["owner_hotkey"] == "carol");
+    assert!(!owns, "an identical architecture never founds or takes a family");
+    assert_eq!(detail["architecture"], json!({"existing": family}));
+}
+
+/// D1, D2: what a submission prints or patches is no measurement.
+async fn forged_metrics_have_no_effect(prism: &Prism, id: &str) {
+    let detail = prism.settled(id, PATIENCE).await;
+    let score = detail["final_score"].as_f64().unwrap_or(0.0);
+    assert!((0.0..=1.0).contains(&score), "{detail}");
+    let recipe = detail["q_recipe"].as_f64().unwrap_or(0.0);
+    assert!(recipe < 0.3, "a loss of constants trains nothing: {detail}");
+}
+
+async fn weights_follow_the_ledger(prism: &Prism) {
+    let answer = prism.get_internal("/internal/v1/get_weights").await;
+    let exact = answer["metadata"]["weights_ppm"].as_object().expect("weights");
+    let total: u64 = exact.values().filter_map(Value::as_u64).sum();
+    assert_eq!(total, 1_000_000, "{answer}");
+    for hotkey in ["dave", "mallory", "trudy", "oscar"] {
+        assert!(!exact.contains_key(hotkey), "{hotkey} earned nothing: {answer}");
+    }
+    assert_eq!(answer["metadata"]["stale"], false);
+    let again = prism.get_internal("/internal/v1/get_weights").await;
+    assert_eq!(again["metadata"]["computed_at"], answer["metadata"]["computed_at"], "one snapshot");
+}
+
+/// A single-file submission, and one whose code cannot work: the fault is named and is the miner's.
+#[tokio::test]
+async fn broken_projects_fail_with_the_fault_named() {
+    let prism = Prism::start(&Settings::evaluating());
+    let broken = b"import torch\n\ndef build_model(ctx):\n    return torch.nn.Linear(3, ctx.missing_field)\n\n\ndef get_recipe(ctx):\n    return {}\n";
+    let response = prism.bridge("erin", "model.py", broken.to_vec()).await;
+    let receipt: Value = response.json().await.expect("JSON");
+    let detail = prism.settled(receipt["id"].as_str().expect("an id"), PATIENCE).await;
+    assert_eq!(detail["status"], "failed", "{detail}");
+    let error = detail["error"].as_str().expect("an error");
+    assert!(error.contains("M-BUILD"), "{error}");
+    for leak in ["/tmp/", "/root", "/job/harness"] {
+        assert!(!error.contains(leak), "host paths stay inside: {error}");
+    }
+    let empty = Project::from([("model.py".to_owned(), b"x = 1\n".to_vec())]);
+    let id = prism.submit("frank", zip_of(&empty)).await;
+    let detail = prism.settled(&id, PATIENCE).await;
+    let error = detail["error"].as_str().expect("an error");
+    assert!(error.contains("missing functions: build_model, get_recipe"), "{error}");
+}
