@@ -203,8 +203,8 @@ pub(crate) fn verified(digest: Digest, bytes: Vec<u8>) -> Result<Vec<u8>, StoreE
 mod tests {
     use super::*;
 
-    fn row(state: State) -> StateRow {
-        let (status, stage, cause, blame) = state_columns(state);
+    fn row(of: State) -> StateRow {
+        let (status, stage, cause, blame) = state_columns(of);
         let owned = |text: Option<&str>| text.map(str::to_owned);
         StateRow {
             status: status.into(),

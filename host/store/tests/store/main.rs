@@ -1,4 +1,5 @@
 //! The store on a real SQLite file, through its public interface.
+#![expect(clippy::expect_used, reason = "the fixture is part of the tests")]
 
 mod fixture;
 mod accepting;

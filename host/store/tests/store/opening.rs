@@ -74,3 +74,15 @@ async fn waiting_for_news_ends_with_the_next_write() {
     fixture.accept(1).await;
     assert!(changes.has_changed().expect("the store is open"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_together_share_the_key_of_the_first() {
+    let fixture = Fixture::new().await;
+    let other = Store::open(&url(&fixture.folder), &StoreOptions::default()).await.expect("opens");
+    let (one, two) = tokio::join!(
+        fixture.store.shared_secret("beacon", [1; 32]),
+        other.shared_secret("beacon", [2; 32])
+    );
+    assert_eq!(one.expect("drawn"), two.expect("drawn"));
+    assert_eq!(other.shared_secret("another", [3; 32]).await.expect("drawn"), [3; 32]);
+}
