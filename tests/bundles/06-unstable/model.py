@@ -7,6 +7,7 @@ of that; the spikes, the roughness of the curve and the size of the gradients do
 """
 
 import math
+
 import torch
 from torch import nn
 
