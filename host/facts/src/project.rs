@@ -10,8 +10,10 @@ use ruff_python_ast::{Expr, Stmt};
 use crate::known_names::{is_builtin, is_installed};
 use crate::scope::{Scope, ScopeKind, join};
 
-/// The most things that one name may stand for; beyond, further ones are not followed.
-pub(crate) const TARGETS_MAX: usize = 4;
+/// The most things that one name may stand for; beyond, one of them is `AMBIGUOUS`.
+pub(crate) const TARGETS_MAX: usize = 16;
+/// What a name stands for that may be more things than are followed. No module is called so.
+const AMBIGUOUS: &str = "<ambiguous>";
 /// The longest chain of re-exports and aliases that is followed.
 const STEPS_MAX: u32 = 16;
 
@@ -26,6 +28,24 @@ pub(crate) struct Target {
 
 /// What a name may stand for; empty when it is a value of unknown origin.
 pub(crate) type Targets = Rc<Vec<Target>>;
+
+/// All that a name may stand for, each once, at most `TARGETS_MAX` and what stands for the rest.
+pub(crate) fn bounded(candidates: impl Iterator<Item = Target>) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for candidate in candidates {
+        if targets.len() > TARGETS_MAX {
+            break;
+        }
+        if !targets.contains(&candidate) {
+            targets.push(candidate);
+        }
+    }
+    if targets.len() > TARGETS_MAX {
+        targets.truncate(TARGETS_MAX);
+        targets.push(Target { name: AMBIGUOUS.to_owned(), local: false });
+    }
+    targets
+}
 
 /// A module of the project with the names that it binds.
 pub(crate) struct ModuleScope<'a> {
@@ -112,11 +132,7 @@ impl<'a> Project<'a> {
             return vec![Target { name: module.name.clone(), local: true }];
         }
         let found = self.member(index, member, steps);
-        found
-            .iter()
-            .flat_map(|target| self.extend(target, attributes, steps))
-            .take(TARGETS_MAX)
-            .collect()
+        bounded(found.iter().flat_map(|target| self.extend(target, attributes, steps)))
     }
 
     /// The module that the longest prefix names, and the rest.
@@ -158,25 +174,21 @@ impl<'a> Project<'a> {
         let own = Target { name: join(&module.name, name), local: true };
         // While it is being found, it is itself: a circle of imports ends there.
         self.members.borrow_mut().insert(key.clone(), Rc::new(vec![own.clone()]));
-        let mut targets = Vec::new();
-        match module.scope.names.get(name) {
+        let targets = match module.scope.names.get(name) {
             Some(binding) if steps < STEPS_MAX => {
-                for import in &binding.imports {
-                    targets.extend(self.canonical_within(import, steps + 1));
-                }
-                for alias in binding.aliases.iter().take(TARGETS_MAX) {
-                    targets.extend(self.alias(index, alias, steps + 1));
-                }
+                let imports = binding.imports.iter();
+                let imports = imports.flat_map(|import| self.canonical_within(import, steps + 1));
+                let aliases = binding.aliases.iter();
+                let aliases = aliases.flat_map(|alias| self.alias(index, alias, steps + 1));
+                let mut targets = bounded(imports.chain(aliases));
                 if targets.is_empty() || binding.opaque {
                     targets.push(own);
                 }
+                targets
             }
-            Some(_) => targets.push(own),
-            None => {
-                targets.extend(self.star_member(index, name, steps).unwrap_or_else(|| vec![own]))
-            }
-        }
-        targets.truncate(TARGETS_MAX);
+            Some(_) => vec![own],
+            None => self.star_member(index, name, steps).unwrap_or_else(|| vec![own]),
+        };
         let targets = Rc::new(targets);
         self.members.borrow_mut().insert(key, Rc::clone(&targets));
         targets

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use ruff_python_ast::Expr;
 
 use crate::known_names::is_builtin;
-use crate::project::{Project, TARGETS_MAX, Target, Targets, dotted_parts};
+use crate::project::{Project, TARGETS_MAX, Target, Targets, bounded, dotted_parts};
 use crate::scope::{Scope, ScopeKind};
 
 /// The longest chain of aliases that is followed inside functions.
@@ -138,15 +138,11 @@ impl<'p, 'a> Resolver<'p, 'a> {
             return Rc::clone(found);
         }
         frame.found.borrow_mut().insert(name.to_owned(), Targets::default());
-        let mut targets = Vec::new();
-        if let Some(binding) = frame.scope.names.get(name) {
-            for import in binding.imports.iter().take(TARGETS_MAX) {
-                targets.extend(self.project.canonical(import));
-            }
-            for alias in binding.aliases.iter().take(TARGETS_MAX) {
-                targets.extend(self.alias(alias, level + 1));
-            }
-        }
+        let targets = frame.scope.names.get(name).map_or_else(Vec::new, |binding| {
+            let imports = binding.imports.iter().flat_map(|it| self.project.canonical(it));
+            let aliases = binding.aliases.iter().flat_map(|it| self.alias(it, level + 1));
+            bounded(imports.chain(aliases))
+        });
         let targets = Rc::new(targets);
         frame.found.borrow_mut().insert(name.to_owned(), Rc::clone(&targets));
         targets
@@ -181,6 +177,6 @@ impl<'p, 'a> Resolver<'p, 'a> {
     /// Targets and attributes of them.
     pub(crate) fn extend(&self, targets: &[Target], attributes: &str) -> Vec<Target> {
         let extended = targets.iter().flat_map(|target| self.project.extend(target, attributes, 0));
-        extended.take(TARGETS_MAX).collect()
+        bounded(extended)
     }
 }

@@ -305,8 +305,10 @@ impl<'a> Visitor<'a> for Collector<'a, '_> {
     }
 }
 
+/// Adds a name unless it is there; a long list is not searched, so that the cost stays linear.
 fn push_new(names: &mut Vec<String>, name: String) {
-    if !names.contains(&name) {
+    const SEARCHED_MAX: usize = 16;
+    if names.len() >= SEARCHED_MAX || !names.contains(&name) {
         names.push(name);
     }
 }

@@ -125,8 +125,17 @@ fn architecture_and_training_are_told_apart() {
 fn renaming_and_dead_functions_do_not_make_an_architecture() {
     // D22: the copy that the predecessor took for new.
     let original = read(&[("model.py", MODEL)]);
-    let dead: String =
-        (0..40).map(|index| format!("\ndef unused{index}(a):\n    return a + {index}\n")).collect();
+    let mut dead = String::new();
+    for index in 0..40 {
+        dead += &[
+            "\ndef unused",
+            &index.to_string(),
+            "(a):\n    return a + ",
+            &index.to_string(),
+            "\n",
+        ]
+        .concat();
+    }
     let copy = read(&[("model.py", &(MODEL.replace("Block", "Fresh") + &dead))]);
     let architecture = |facts: &Facts| facts.fingerprints.clone().unwrap().architecture;
     assert_eq!(architecture(&copy), architecture(&original));

@@ -42,8 +42,9 @@ fn judge(settings: &Settings, seen: &Observation, name: &str) -> Option<Finding>
 /// Files at the top of the project whose name belongs to a library: Python would load one for the other.
 pub(crate) fn judge_files(files: &[SourceFile]) -> Vec<Finding> {
     let shadows = |file: &&SourceFile| {
-        let top_level = file.path.split('/').next().unwrap_or(&file.path);
-        is_library(top_level.strip_suffix(".py").unwrap_or(top_level)) && file.path.ends_with(".py")
+        // What Python imports ends in lower-case `.py`; the case counts.
+        let Some(module) = file.path.strip_suffix(".py") else { return false };
+        is_library(module.split('/').next().unwrap_or(module))
     };
     let finding = |file: &SourceFile| {
         let message = format!("the file `{}` has the name of an installed module", file.path);

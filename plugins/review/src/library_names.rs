@@ -75,7 +75,8 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ]),
     ("functools", &[
         "cache", "cached_property", "cmp_to_key", "lru_cache", "partial", "partialmethod",
-        "reduce", "singledispatch", "singledispatchmethod", "total_ordering", "wraps",
+        "reduce", "singledispatch", "singledispatchmethod", "total_ordering", "update_wrapper",
+        "wraps",
     ]),
     ("heapq", &[
         "heapify", "heappop", "heappush", "heappushpop", "heapreplace", "merge", "nlargest",
@@ -88,6 +89,9 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
         "accumulate", "batched", "chain", "combinations", "combinations_with_replacement",
         "compress", "count", "cycle", "dropwhile", "filterfalse", "groupby", "islice", "pairwise",
         "permutations", "product", "repeat", "starmap", "takewhile", "tee", "zip_longest",
+    ]),
+    ("json", &[
+        "JSONDecodeError", "dumps", "loads",
     ]),
     ("logging", &[
         "CRITICAL", "DEBUG", "ERROR", "INFO", "Logger", "NullHandler", "WARNING", "critical",

@@ -49,6 +49,7 @@ const FILE: Reason = reason("PY-IO", "remove it: a project reads and writes no f
 const REFLECTION: Reason = reason("PY-REFLECT", "name attributes and variables in the code itself");
 const FORMAT: Reason = reason("PY-FORMAT", "use an f-string or `.format` on a literal");
 const INTERACTIVE: Reason = reason("PY-BUILTIN", "remove it: nobody is there to answer");
+const AMBIGUOUS: Reason = reason("PY-REFLECT", "give each thing a name of its own");
 const DUNDER: Reason =
     reason("PY-DUNDER", "use the ordinary operation instead of the special attribute");
 
@@ -231,6 +232,9 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
         };
     }
     let reflects = matches!(top_level, "globals" | "locals" | "vars" | "dir" | "memoryview");
+    if top_level == "<ambiguous>" {
+        return Opinion::Refused(AMBIGUOUS);
+    }
     if reflects || is_dunder(top_level) {
         return Opinion::Refused(REFLECTION);
     }

@@ -5,56 +5,72 @@ use crate::findings::whole;
 use crate::settings::Settings;
 use crate::{Finding, Neighbour, ProjectKind, Severity, SubmissionFacts};
 
-/// What the neighbours mean. Only submissions that came earlier are neighbours.
+/// What the neighbours mean. Only submissions that came earlier and were not refused are neighbours;
+/// of equal ones the earliest comes first.
 pub(crate) fn judge(settings: &Settings, facts: &SubmissionFacts) -> Vec<Finding> {
-    facts
-        .neighbours
-        .iter()
-        .filter_map(|neighbour| judge_one(settings, facts.kind, neighbour))
-        .collect()
+    let own: Vec<&Neighbour> = facts.neighbours.iter().filter(|it| it.same_hotkey).collect();
+    let original = facts.neighbours.iter().find(|it| it.same_source);
+    if let Some(original) = original {
+        // Whoever came first is no copier, however many copied him since.
+        return vec![judge_same_source(original)];
+    }
+    let others = facts.neighbours.iter().filter(|it| !it.same_hotkey);
+    others.filter_map(|other| judge_other(settings, facts.kind, &own, other)).collect()
 }
 
-fn judge_one(settings: &Settings, kind: ProjectKind, neighbour: &Neighbour) -> Option<Finding> {
-    let id = &neighbour.submission_id;
-    if neighbour.same_hotkey {
-        let message = format!("the source equals your own submission `{id}`");
-        return neighbour.same_source.then(|| {
-            whole("SIM-OWN", Severity::Note, message, "nothing is gained by sending it again")
-        });
+fn judge_same_source(original: &Neighbour) -> Finding {
+    let id = &original.submission_id;
+    if !original.same_hotkey {
+        return duplicate(&format!("the source equals that of submission `{id}`"));
     }
-    if neighbour.same_source {
-        return Some(duplicate(format!("the source equals that of submission `{id}`")));
+    let message = format!("the source equals your own submission `{id}`");
+    whole("SIM-OWN", Severity::Note, message, "nothing is gained by sending it again")
+}
+
+fn judge_other(
+    settings: &Settings,
+    kind: ProjectKind,
+    own: &[&Neighbour],
+    other: &Neighbour,
+) -> Option<Finding> {
+    let id = &other.submission_id;
+    if other.same_architecture {
+        return Some(judge_same_architecture(kind, own, other));
     }
-    if neighbour.same_architecture {
-        return Some(judge_same_architecture(kind, neighbour));
-    }
-    if neighbour.similarity_ppm < settings.similarity_hold_ppm {
+    if other.similarity_ppm < settings.similarity_hold_ppm {
         return None;
     }
-    let percent = neighbour.similarity_ppm / 10_000;
+    let percent = other.similarity_ppm / 10_000;
     let message =
         format!("static similarity review: {percent} % of the code resembles submission `{id}`");
     let remedy = "a person compares the two; nothing has to be done";
     Some(whole("SIM-NEAR", Severity::Hold, message, remedy))
 }
 
-fn judge_same_architecture(kind: ProjectKind, neighbour: &Neighbour) -> Finding {
-    let id = &neighbour.submission_id;
-    match kind {
-        ProjectKind::ArchitectureOnly => {
-            duplicate(format!("the architecture equals that of submission `{id}`"))
-        }
-        ProjectKind::Full | ProjectKind::TrainingForArch if neighbour.same_training => {
-            duplicate(format!("architecture and training equal those of submission `{id}`"))
-        }
+fn judge_same_architecture(kind: ProjectKind, own: &[&Neighbour], other: &Neighbour) -> Finding {
+    let id = &other.submission_id;
+    let (copies, what) = match kind {
+        ProjectKind::ArchitectureOnly => (true, "the architecture equals that"),
         ProjectKind::Full | ProjectKind::TrainingForArch => {
+            (other.same_training, "architecture and training equal those")
+        }
+    };
+    let message = format!("{what} of submission `{id}`");
+    let own_before = own.iter().any(|it| {
+        it.same_architecture && (kind == ProjectKind::ArchitectureOnly || it.same_training)
+    });
+    match (copies, own_before) {
+        (true, false) => duplicate(&message),
+        // Both hotkeys had it before, and which was first is not told.
+        (true, true) => Finding { severity: Severity::Hold, ..duplicate(&message) },
+        (false, _) => {
             let message = format!("a training for the architecture of submission `{id}`");
             whole("SIM-TRAINING", Severity::Note, message, "")
         }
     }
 }
 
-fn duplicate(message: String) -> Finding {
+fn duplicate(message: &str) -> Finding {
     let message = format!("static similarity review: {message}");
     whole("SIM-DUPLICATE", Severity::Error, message, "send work of your own")
 }

@@ -1,5 +1,7 @@
 //! The whole judgement: each rule looks at the facts, all findings come in one verdict.
 
+use std::collections::BTreeSet;
+
 use crate::findings::conclude;
 use crate::settings::Settings;
 use crate::{
@@ -18,8 +20,10 @@ pub fn judge(settings: &str, facts: &SubmissionFacts) -> Result<Verdict, PolicyE
     }
     check(facts)?;
     let mut findings = Vec::new();
-    for observation in &facts.observations {
-        findings.extend(judge_observation(&settings, observation));
+    let stars = stars(&facts.observations);
+    let alike = |left: &Observation, right: &Observation| are_alternatives(&stars, left, right);
+    for alternatives in facts.observations.chunk_by(alike) {
+        findings.extend(judge_alternatives(&settings, alternatives));
     }
     findings.extend(imports::judge_files(&facts.files));
     findings.extend(contract::judge(facts));
@@ -37,6 +41,40 @@ fn check(facts: &SubmissionFacts) -> Result<(), PolicyError> {
         Some(function) => Err(PolicyError::InvalidFacts(format!("no file `{}`", function.path))),
         None => Ok(()),
     }
+}
+
+/// Modules of which a file imports everything, with the path of the file.
+fn stars(observations: &[Observation]) -> BTreeSet<(&str, &str)> {
+    let imports = observations.iter().filter(|seen| seen.kind == Kind::ImportName && !seen.local);
+    imports.filter_map(|seen| Some((seen.path.as_str(), seen.name.strip_suffix(".*")?))).collect()
+}
+
+/// Whether two observations say what one name may stand for: it comes from one of several modules of
+/// which everything is imported.
+fn are_alternatives(
+    stars: &BTreeSet<(&str, &str)>,
+    left: &Observation,
+    right: &Observation,
+) -> bool {
+    let place = |seen: &Observation| (seen.kind, seen.line, seen.column);
+    let imported = |seen: &Observation| {
+        let mut ends = seen.name.match_indices('.').map(|(at, _)| at);
+        let by_star = |at: &usize| {
+            seen.name.get(..*at).is_some_and(|module| stars.contains(&(seen.path.as_str(), module)))
+        };
+        let at = ends.find(by_star)?;
+        seen.name.get(at..).map(str::to_owned)
+    };
+    place(left) == place(right)
+        && left.path == right.path
+        && imported(left).is_some_and(|name| imported(right) == Some(name))
+}
+
+/// A name that may come from several modules is refused when none of them may offer it.
+fn judge_alternatives(settings: &Settings, alternatives: &[Observation]) -> Vec<Finding> {
+    let judged: Option<Vec<Finding>> =
+        alternatives.iter().map(|seen| judge_observation(settings, seen)).collect();
+    judged.unwrap_or_default()
 }
 
 fn judge_observation(settings: &Settings, observation: &Observation) -> Option<Finding> {

@@ -12,8 +12,7 @@ const STATEFUL: &[&str] = &[
     "torch.set_",
     "torch.manual_seed",
     "torch.use_",
-    "torch.random.",
-    "torch.cuda.",
+    "torch.cuda.manual_seed",
     "torch.backends.",
     "print",
 ];
