@@ -30,7 +30,7 @@ use crate::watchdog::{Piece, Watch};
 /// How long the engine may take over one request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 /// How long the engine may take to upload a job.
-const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
+const UPLOAD_WITHIN: Duration = Duration::from_mins(1);
 /// How long a killed container may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 

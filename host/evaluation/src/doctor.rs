@@ -13,7 +13,7 @@ use crate::text::plain;
 use crate::{docker, process};
 
 /// How long one check may take.
-const CHECK_WITHIN: Duration = Duration::from_secs(60);
+const CHECK_WITHIN: Duration = Duration::from_mins(1);
 /// The longest detail, in bytes.
 const DETAIL_MAX_BYTES: usize = 400;
 
@@ -64,7 +64,7 @@ async fn process_checks(config: &EvaluationConfig) -> Vec<Checkup> {
     checks.push(check("sandbox", works, remedy));
     let torch = "apt-get install python3-torch python3-numpy, or set another interpreter";
     checks.extend(torch_checks(
-        ask_sandbox(config, PROBE).await,
+        &ask_sandbox(config, PROBE).await,
         torch,
         "apt-get install libopenblas0: many times faster",
     ));
@@ -95,7 +95,7 @@ async fn docker_checks(config: &EvaluationConfig) -> Vec<Checkup> {
     if let Ok(image) = image {
         let answer =
             docker::probe(&engine, config, &image, PROBE).await.map_err(|fault| fault.message);
-        checks.extend(torch_checks(answer, build, build));
+        checks.extend(torch_checks(&answer, build, build));
     }
     checks
 }
@@ -109,7 +109,7 @@ async fn version_of(engine: &bollard::Docker) -> String {
 const PROBE: &str = "import torch\na = torch.ones(64, 64)\na @ a\nprint(torch.__version__)\n\
     print(next((n for n in ('openblas', 'mkl', 'blis') if n in open('/proc/self/maps').read().lower()), 'none'))";
 
-fn torch_checks(answer: Result<String, String>, torch: &str, blas: &str) -> [Checkup; 2] {
+fn torch_checks(answer: &Result<String, String>, torch: &str, blas: &str) -> [Checkup; 2] {
     let mut lines = answer.as_deref().unwrap_or_default().lines();
     let version = lines.next().map(|version| format!("version {version}"));
     let version =
@@ -143,11 +143,11 @@ mod tests {
 
     #[test]
     fn a_torch_without_a_fast_library_is_said() {
-        let [torch, blas] = torch_checks(Ok("1.13\nnone\n".to_owned()), "get torch", "get blas");
+        let [torch, blas] = torch_checks(&Ok("1.13\nnone\n".to_owned()), "get torch", "get blas");
         assert!(torch.ok && torch.detail == "version 1.13");
         assert!(!blas.ok && blas.remedy == "get blas");
         let [torch, blas] =
-            torch_checks(Err("No module named 'torch'".to_owned()), "get torch", "get blas");
+            torch_checks(&Err("No module named 'torch'".to_owned()), "get torch", "get blas");
         assert_eq!(
             (torch.ok, torch.detail.as_str(), blas.ok),
             (false, "No module named 'torch'", false)

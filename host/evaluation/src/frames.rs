@@ -167,19 +167,17 @@ impl FrameReader {
         Ok(())
     }
 
-    fn throttle(&mut self, progress: Progress, at: Duration) -> Option<Progress> {
+    fn throttle(&mut self, mut progress: Progress, at: Duration) -> Option<Progress> {
         self.progressed = true;
         let due = self.last_progress.is_none_or(|last| at.saturating_sub(last) >= PROGRESS_EVERY);
         if !due && progress.done < 1.0 {
             return None;
         }
         self.last_progress = Some(at);
-        Some(Progress {
-            probe: plain(&progress.probe, NAME_MAX_BYTES),
-            run_id: plain(&progress.run_id, NAME_MAX_BYTES),
-            done: progress.done.clamp(0.0, 1.0),
-            ..progress
-        })
+        progress.probe = plain(&progress.probe, NAME_MAX_BYTES);
+        progress.run_id = plain(&progress.run_id, NAME_MAX_BYTES);
+        progress.done = progress.done.clamp(0.0, 1.0);
+        Some(progress)
     }
 
     /// The verdict, once the sandbox has ended.

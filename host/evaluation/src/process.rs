@@ -6,7 +6,7 @@
 
 mod bubblewrap;
 mod control_group;
-mod memory;
+mod process_tree;
 mod spawner;
 mod staging;
 
@@ -65,7 +65,7 @@ impl ProcessEvaluator {
         let output = output_of(&mut child);
         let root = child.id();
         let limit_bytes = self.config.memory_bytes;
-        let over_memory = || group.is_none() && memory::used_by_tree_bytes(root) > limit_bytes;
+        let over_memory = || group.is_none() && process_tree::used_bytes(root) > limit_bytes;
         let watch =
             Watch { deadline_ms: self.config.deadline_ms(), progress, over_memory: &over_memory };
         let seen = watch.until_end(output, self.config.log_bytes as usize).await;
@@ -153,10 +153,14 @@ fn staging_failed(source: &dyn std::fmt::Display) -> EvaluationFault {
     fault::logged(fault::worker(fault::STAGING, "the job could not be staged"), source)
 }
 
-/// Kills the sandbox where it was told to stop, and waits for it. Its first process is the root of a
-/// process namespace: with it everything dies. Bubblewrap passes the scorer's exit code on.
+/// Kills the sandbox where it was told to stop, and waits for it. Bubblewrap's child is the root of a
+/// process namespace: the kernel lets it go only when everything inside is gone, and bubblewrap then
+/// passes its exit code on. Killing bubblewrap itself would end them too, but some time later.
 async fn end(child: &mut Child, kill: bool) -> Option<i64> {
-    if kill && let Err(source) = child.start_kill() {
+    if kill
+        && !process_tree::kill_children(child.id())
+        && let Err(source) = child.start_kill()
+    {
         tracing::debug!(%source, "the sandbox had already ended");
     }
     match timeout(GONE_WITHIN, child.wait()).await {

@@ -102,7 +102,7 @@ pub(crate) fn job_tree(
     tree.file("data/val.bin", Access::Scorer, val);
     match &config.harness_dir {
         None => embedded::harness().for_each(|(path, bytes)| {
-            tree.file(&format!("harness/{path}"), Access::Everybody, bytes)
+            tree.file(&format!("harness/{path}"), Access::Everybody, bytes);
         }),
         Some(folder) => tree.folder_of_files(folder, Path::new("harness"))?,
     }

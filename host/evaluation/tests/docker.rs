@@ -1,6 +1,8 @@
 //! The `docker` backend on a real engine and the real image. Without an engine these tests say so and
 //! pass, unless the environment has `PRISM_TEST_DOCKER=required`, as in CI.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
 mod kit;
 
 use std::process::Command;
@@ -8,9 +10,18 @@ use std::time::Duration;
 
 use prism_domain::submission::Blame;
 use prism_evaluation::BackendKind;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::kit::{Lab, eventually, hanging, marker, processes_with};
 
+/// One test at a time: some count what is left in the engine.
+static ENGINE: Mutex<()> = Mutex::const_new(());
+
+async fn engine() -> Option<MutexGuard<'static, ()>> {
+    if is_ready() { Some(ENGINE.lock().await) } else { None }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test has to say so")]
 fn is_ready() -> bool {
     let image = Lab::real(BackendKind::Docker).config.docker.image;
     let found = Command::new("docker").args(["image", "inspect", &image]).output();
@@ -46,12 +57,9 @@ fn volumes() -> usize {
     String::from_utf8_lossy(&listed.stdout).lines().count()
 }
 
-/// One test, because its parts share an engine and count what is left in it.
 #[tokio::test]
 async fn containers_are_tight_and_go() {
-    if !is_ready() {
-        return;
-    }
+    let Some(_engine) = engine().await else { return };
     let before = (containers(), volumes());
     kit::assert_no_network(&lab(kit::NETWORK).told().await);
     reaches_nothing().await;
@@ -140,9 +148,7 @@ async fn dead_evaluation_is_swept() {
 
 #[tokio::test]
 async fn an_honest_project_is_measured_in_a_container() {
-    if !is_ready() {
-        return;
-    }
+    let Some(_engine) = engine().await else { return };
     let measured = Lab::real(BackendKind::Docker).run().await.expect("measured");
     let env = &measured.telemetry.env;
     assert_eq!(env.blas, "openblas");
@@ -154,9 +160,7 @@ async fn an_honest_project_is_measured_in_a_container() {
 
 #[tokio::test]
 async fn only_allowed_images_run() {
-    if !is_ready() {
-        return;
-    }
+    let Some(_engine) = engine().await else { return };
     let mut lab = lab("");
     lab.config.docker.digests = vec!["sha256:0000".to_owned()];
     let fault = lab.run().await.expect_err("a fault");
@@ -181,9 +185,7 @@ async fn an_unreachable_engine_is_the_machines_fault() {
 
 #[tokio::test]
 async fn the_doctor_finds_the_engine_well() {
-    if !is_ready() {
-        return;
-    }
+    let Some(_engine) = engine().await else { return };
     let checks = prism_evaluation::doctor(&Lab::real(BackendKind::Docker).config).await;
     assert!(checks.iter().all(|check| check.ok), "{checks:?}");
 }

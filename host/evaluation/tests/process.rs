@@ -1,6 +1,8 @@
 //! The `process` backend on this machine: bubblewrap, the real harness and real PyTorch; and stand-in
 //! evaluators that misbehave. Most of it runs as root; one test runs the rest as an ordinary user.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
 mod kit;
 
 use std::process::Command;

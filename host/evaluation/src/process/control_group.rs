@@ -121,7 +121,7 @@ pub(crate) fn sweep() -> usize {
     roots
         .iter()
         .filter_map(|root| fs::read_dir(root).ok())
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .filter(|entry| fs::remove_dir(entry.path()).is_ok())
         .count()

@@ -15,7 +15,7 @@ use crate::spec::JobTree;
 /// Names of staging folders begin so. They are visible inside the sandbox, so they tell nothing.
 const PREFIX: &str = "prism-job-";
 /// How old a folder without an owner must be to be swept: its maker may not have locked it yet.
-const SWEPT_AFTER: Duration = Duration::from_secs(60);
+const SWEPT_AFTER: Duration = Duration::from_mins(1);
 
 /// Removes its files when dropped.
 #[derive(Debug)]

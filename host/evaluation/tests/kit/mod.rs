@@ -2,6 +2,7 @@
 //! is left afterwards.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,15 +41,15 @@ def outcome(action):
         return errno.errorcode[error.errno]
 "#;
 
-pub struct Lab {
-    pub config: EvaluationConfig,
-    pub staging: TempDir,
-    _harness: Option<TempDir>,
+pub(crate) struct Lab {
+    pub(crate) config: EvaluationConfig,
+    pub(crate) staging: TempDir,
+    harness: Option<TempDir>,
 }
 
 impl Lab {
     /// With a stand-in that does what `script` says.
-    pub fn with_script(backend: BackendKind, script: &str) -> Self {
+    pub(crate) fn with_script(backend: BackendKind, script: &str) -> Self {
         let harness = tempfile::tempdir().expect("a folder");
         std::fs::write(harness.path().join("main.py"), format!("{PRELUDE}\n{script}"))
             .expect("written");
@@ -57,12 +58,12 @@ impl Lab {
         lab.config.wall_ms = 20_000;
         lab.config.memory_bytes = 256 << 20;
         lab.config.pids = 64;
-        lab._harness = Some(harness);
+        lab.harness = Some(harness);
         lab
     }
 
     /// With the real harness.
-    pub fn real(backend: BackendKind) -> Self {
+    pub(crate) fn real(backend: BackendKind) -> Self {
         let staging = tempfile::tempdir().expect("a folder");
         let mut config = EvaluationConfig {
             backend,
@@ -70,42 +71,42 @@ impl Lab {
             ..EvaluationConfig::default()
         };
         config.process.staging_dir = Some(staging.path().to_owned());
-        Self { config, staging, _harness: None }
+        Self { config, staging, harness: None }
     }
 
-    pub fn evaluator(&self) -> Arc<dyn Evaluator> {
+    pub(crate) fn evaluator(&self) -> Arc<dyn Evaluator> {
         prism_evaluation::evaluator(self.config.clone()).expect("a valid configuration")
     }
 
-    pub async fn run(&self) -> Result<Measured, EvaluationFault> {
+    pub(crate) async fn run(&self) -> Result<Measured, EvaluationFault> {
         self.evaluator().evaluate(&job(), &|_| {}).await
     }
 
     /// What the stand-in told.
-    pub async fn told(&self) -> serde_json::Value {
+    pub(crate) async fn told(&self) -> serde_json::Value {
         let fault = self.run().await.expect_err("a stand-in reports by a fault");
         assert_eq!(fault.code, "M-TOLD", "{}", fault.message);
         serde_json::from_str(&fault.message).expect("JSON")
     }
 
     /// The code of the fault in which it ends, and after how long.
-    pub async fn fault(&self) -> (String, Duration) {
+    pub(crate) async fn fault(&self) -> (String, Duration) {
         let started = now();
         let fault = self.run().await.expect_err("a fault");
         (fault.code, started.elapsed())
     }
 
-    pub fn staged_jobs(&self) -> usize {
+    pub(crate) fn staged_jobs(&self) -> usize {
         std::fs::read_dir(self.staging.path()).expect("readable").count()
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "these tests measure real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-pub fn job() -> EvaluationJob {
+pub(crate) fn job() -> EvaluationJob {
     let model = include_bytes!("../../harness/tests/projects/honest/model.py");
     EvaluationJob {
         submission_id: SubmissionId::new(uuid::Uuid::new_v4()),
@@ -124,7 +125,7 @@ pub fn job() -> EvaluationJob {
 }
 
 /// Processes on this machine whose command line holds `marker`.
-pub fn processes_with(marker: &str) -> Vec<u32> {
+pub(crate) fn processes_with(marker: &str) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -139,7 +140,7 @@ pub fn processes_with(marker: &str) -> Vec<u32> {
 }
 
 /// Waits until `holds`, for a few seconds.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..500 {
         if holds() {
             return;
@@ -150,7 +151,7 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A stand-in that reports progress, starts stubborn children known by `marker` and hangs.
-pub fn hanging(marker: &str) -> String {
+pub(crate) fn hanging(marker: &str) -> String {
     format!(
         r#"
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -165,12 +166,12 @@ while True:
 }
 
 /// A number that no other process sleeps for.
-pub fn marker() -> String {
+pub(crate) fn marker() -> String {
     format!("9{:08}.25", uuid::Uuid::new_v4().as_u128() % 100_000_000)
 }
 
 /// Tells where a connection can be made to; run as the submission's user.
-pub const NETWORK: &str = r#"
+pub(crate) const NETWORK: &str = r#"
 become_worker()
 def dial(family, address):
     with socket.socket(family, socket.SOCK_STREAM) as s:
@@ -192,10 +193,14 @@ tell({
 "#;
 
 /// Tells what the submission's user can read, write and reach.
-pub const REACH: &str = r#"
+pub(crate) const REACH: &str = r#"
 job_mode = oct(os.stat("/job/job.json").st_mode & 0o777)
 # As root, the start-up can read the secrets without any capability to override permissions.
 json.load(open("/job/job.json")); open("/job/data/train.bin", "rb").read(16)
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    os._exit(0)
 become_worker()
 def read(path):
     return lambda: open(path, "rb").read(1)
@@ -223,7 +228,7 @@ tell({
 "#;
 
 /// Forks as often as it can and tells how often that was.
-pub const FORK_BOMB: &str = r#"
+pub(crate) const FORK_BOMB: &str = r"
 become_worker()
 count = 0
 try:
@@ -235,25 +240,25 @@ except OSError:
     pass
 tell(count)
 os._exit(0)
-"#;
+";
 
 /// Takes memory until it is stopped.
-pub const MEMORY_HOG: &str = r#"
+pub(crate) const MEMORY_HOG: &str = r"
 progress()
 held = []
 while True:
     held.append(bytearray(os.urandom(1 << 20) * 8))
-"#;
+";
 
 /// Writes without end.
-pub const FLOOD: &str = r#"
+pub(crate) const FLOOD: &str = r#"
 while True:
     os.write(2, b"e" * 65536)
     os.write(1, b"x" * 65536)
 "#;
 
 /// What every sandbox must say to [`NETWORK`].
-pub fn assert_no_network(told: &serde_json::Value) {
+pub(crate) fn assert_no_network(told: &serde_json::Value) {
     for place in ["public", "metadata", "bridge", "six", "name"] {
         assert_ne!(told[place], "done", "{place}: {told}");
     }
@@ -261,7 +266,7 @@ pub fn assert_no_network(told: &serde_json::Value) {
 }
 
 /// What every sandbox with two users must say to [`REACH`].
-pub fn assert_no_reach(told: &serde_json::Value) {
+pub(crate) fn assert_no_reach(told: &serde_json::Value) {
     assert_eq!(told["job_mode"], "0o440");
     for group in ["secrets", "host", "writes"] {
         for (path, outcome) in told[group].as_object().expect("a table") {
@@ -286,7 +291,7 @@ pub fn assert_no_reach(told: &serde_json::Value) {
 }
 
 /// Copies this test program to where any user can run it.
-pub fn program_for_anybody(folder: &Path) -> std::path::PathBuf {
+pub(crate) fn program_for_anybody(folder: &Path) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt as _;
     let copy = folder.join("tests");
     std::fs::copy(std::env::current_exe().expect("a program"), &copy).expect("copied");

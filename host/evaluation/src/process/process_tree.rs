@@ -1,18 +1,31 @@
-//! Memory of a tree of processes, from `/proc`: for machines where no control group can be made.
+//! A tree of processes, from `/proc`: its memory, where no control group can be made, and its end.
 
 use std::collections::BTreeMap;
 use std::fs;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// Bytes of anonymous and shared memory that `root` and all its descendants hold. Pages of files are
 /// not counted: the kernel can drop them.
-pub(crate) fn used_by_tree_bytes(root: Option<u32>) -> u64 {
+pub(crate) fn used_bytes(root: Option<u32>) -> u64 {
     root.map_or(0, |root| {
         tree_of(root).into_iter().map(resident_bytes).fold(0, u64::saturating_add)
     })
 }
 
+/// Kills the direct children of `root`; whether there were any.
+pub(crate) fn kill_children(root: Option<u32>) -> bool {
+    let tree = root.map(tree_of).unwrap_or_default();
+    let mut killed = false;
+    for child in tree.into_iter().filter(|id| parent_of(*id) == root) {
+        let process = i32::try_from(child).ok().and_then(Pid::from_raw);
+        killed |= process.is_some_and(|process| kill_process(process, Signal::KILL).is_ok());
+    }
+    killed
+}
+
 /// `root` and its descendants. Orphans stay in the tree: the root of their process namespace adopts them.
-pub(crate) fn tree_of(root: u32) -> Vec<u32> {
+fn tree_of(root: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let id = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
@@ -57,7 +70,7 @@ mod tests {
         let tree = tree_of(me);
         child.kill().and_then(|()| child.wait()).expect("ended");
         assert!(tree.contains(&me) && tree.contains(&child.id()));
-        assert!(used_by_tree_bytes(Some(me)) > 1 << 16);
-        assert_eq!(used_by_tree_bytes(None), 0);
+        assert!(used_bytes(Some(me)) > 1 << 16);
+        assert_eq!(used_bytes(None), 0);
     }
 }
