@@ -30,15 +30,17 @@ pub(crate) fn against_reference<'a>(evidence: &Evidence<'a>, trained: Trained) -
 /// Loss of the evaluator's recipe minus loss of the submission's own, on the same model, rung and seed.
 ///
 /// A submission that brings the model too could make it learn badly under the evaluator's recipe only
-/// to shine under its own. So for those the bar is the better of that run and the reference.
+/// to shine under its own. So a recipe that comes with its model earns at most what both together
+/// gain over the reference; what it loses, it loses in full.
 pub(crate) fn recipe_against_evaluator<'a>(evidence: &Evidence<'a>) -> Differences<'a> {
     let own = against_reference(evidence, Trained::BySubmission);
     let evaluator = against_reference(evidence, Trained::ByEvaluator);
     let brings_model = evidence.telemetry.kind != ProjectKind::TrainingForArch;
     own.into_iter()
-        .filter_map(|(place, gain)| {
-            let bar = evaluator.get(&place)?;
-            Some((place, gain - if brings_model { bar.max(0.0) } else { *bar }))
+        .filter_map(|(place, over_reference)| {
+            let gain = over_reference - evaluator.get(&place)?;
+            let most = if brings_model { over_reference.max(0.0) } else { f64::INFINITY };
+            Some((place, gain.min(most)))
         })
         .collect()
 }

@@ -56,14 +56,7 @@ fn architecture_bars(settings: &Settings, architecture: &Architecture) -> Vec<Co
                 speedup(forecast.mean_loss_gain - forecast.mean)
             ),
         ),
-        bar(
-            "scaling_trend",
-            share * (trend - cost),
-            format!(
-                "the gain changes by {:+.3} per e-fold of compute, extrapolated past the largest size",
-                forecast.slope
-            ),
-        ),
+        bar("scaling_trend", share * (trend - cost), trend_in_words(settings, forecast.slope)),
         bar(
             "uncertainty",
             share * (bound - trend),
@@ -81,6 +74,20 @@ fn architecture_bars(settings: &Settings, architecture: &Architecture) -> Vec<Co
             ),
         ),
     ]
+}
+
+fn trend_in_words(settings: &Settings, slope: f64) -> String {
+    if slope > 0.0 {
+        format!(
+            "the gain grows by {slope:.3} per e-fold of compute, of which {:.0} % is extrapolated",
+            100.0 * settings.growth_credit
+        )
+    } else {
+        format!(
+            "the gain fades by {:.3} per e-fold of compute, extrapolated past the largest size",
+            -slope
+        )
+    }
 }
 
 fn recipe_bars(settings: &Settings, recipe: Option<&Recipe>) -> Vec<Contribution> {

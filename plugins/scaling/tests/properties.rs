@@ -256,6 +256,10 @@ fn a_model_sabotaged_under_the_evaluators_recipe_makes_no_good_recipe() {
     let mut sabotage =
         telemetry(Model { gain_nats: [-1.5, -1.5], recipe_nats: Some(1.5), ..EQUAL });
     assert!(score(&sabotage).q_recipe.value < 0.52);
+    // An honest recipe on a weak model is weighed by what it changes.
+    let weak = Model { gain_nats: [-0.3, -0.3], recipe_nats: Some(-0.02), ..EQUAL };
+    let q = score(&telemetry(weak)).q_recipe.value;
+    assert!(q > 0.4 && q < 0.5, "{q}");
     // The model of a training submission is the family's, so there the recipe earns what it gains.
     sabotage.kind = ProjectKind::TrainingForArch;
     assert!(score(&sabotage).q_recipe.value > 0.9);
