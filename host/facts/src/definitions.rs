@@ -128,7 +128,7 @@ impl<'a> Definitions<'a> {
                 // `__all__` and the like tell others about the module; they do nothing.
                 Expr::Name(name) if name.id.starts_with("__") => {}
                 Expr::Name(name) => {
-                    self.add(module, join(prefix, name.id.as_str()), Body::Value(value))
+                    self.add(module, join(prefix, name.id.as_str()), Body::Value(value));
                 }
                 Expr::Tuple(tuple) => self.add_value(module, prefix, &tuple.elts, value),
                 _ => self.add(module, String::new(), Body::Value(value)),

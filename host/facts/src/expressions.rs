@@ -74,18 +74,16 @@ impl<'a> Observer<'_, 'a> {
             attributes.push(attribute);
             base = &attribute.value;
         }
-        let meaning = match base {
-            Expr::Name(name) => self.resolver.meaning(name.id.as_str(), self.running_at(name)),
-            _ => {
-                let formats_text = base.is_string_literal_expr() || base.is_f_string_expr();
-                self.visit_expr(base);
-                if formats_text && attributes.last().is_some_and(|it| it.attr.as_str() == "format")
-                {
-                    // The text itself is looked at instead.
-                    attributes.pop();
-                }
-                Meaning::Value
+        let meaning = if let Expr::Name(name) = base {
+            self.resolver.meaning(name.id.as_str(), self.running_at(name))
+        } else {
+            let formats_text = base.is_string_literal_expr() || base.is_f_string_expr();
+            self.visit_expr(base);
+            if formats_text && attributes.last().is_some_and(|it| it.attr.as_str() == "format") {
+                // The text itself is looked at instead.
+                attributes.pop();
             }
+            Meaning::Value
         };
         let Meaning::Known(roots) = meaning else {
             self.see_attributes(&attributes, last);

@@ -76,11 +76,11 @@ fn hash_with_references(streams: &[Stream]) -> Vec<Hash> {
     let mut hashes = own.clone();
     for _ in 0..ROUNDS {
         let round = own.iter().zip(streams).map(|(own, stream)| {
-            let mut hasher = Sha256::new_with_prefix(own);
+            let mut digest = Sha256::new_with_prefix(own);
             for reference in stream.references.iter().filter_map(|index| hashes.get(*index)) {
-                hasher.update(reference);
+                digest.update(reference);
             }
-            hasher.finalize().into()
+            digest.finalize().into()
         });
         hashes = round.collect();
     }
@@ -105,17 +105,22 @@ fn closure(roots: impl Iterator<Item = usize>, streams: &[Stream]) -> BTreeSet<u
 fn print(indices: &BTreeSet<usize>, hashes: &[Hash], roots: &BTreeMap<&str, Vec<usize>>) -> String {
     let mut sorted: Vec<&Hash> = indices.iter().filter_map(|index| hashes.get(*index)).collect();
     sorted.sort_unstable();
-    let mut hasher = Sha256::new_with_prefix(b"prism.fingerprint/1");
+    let mut digest = Sha256::new_with_prefix(b"prism.fingerprint/1");
     for hash in sorted {
-        hasher.update(hash);
+        digest.update(hash);
     }
     for (name, indices) in roots {
         for hash in indices.iter().filter_map(|index| hashes.get(*index)) {
-            hasher.update(name.as_bytes());
-            hasher.update(hash);
+            digest.update(name.as_bytes());
+            digest.update(hash);
         }
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Names of attributes that the project itself gives: what is stored on objects and what classes define.

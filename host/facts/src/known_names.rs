@@ -23,7 +23,7 @@ pub(crate) fn is_installed(top_level: &str) -> bool {
 const INSTALLED: &[&str] =
     &["numpy", "prism_challenge", "prism_harness", "torch", "torchgen", "functorch"];
 
-/// Top-level modules of the standard library, CPython 3.8 to 3.14, sorted.
+/// Top-level modules of the standard library, `CPython` 3.8 to 3.14, sorted.
 #[rustfmt::skip] // one name a line would be hundreds of lines
 const STANDARD_MODULES: &[&str] = &[
     "__future__", "abc", "aifc", "annotationlib", "antigravity", "argparse", "array", "ast",

@@ -41,7 +41,7 @@ impl Observer<'_, '_> {
             }
             Expr::BinOp(operation) => match operation.op {
                 Operator::Mult => {
-                    self.see_repetition(expression, &operation.left, &operation.right)
+                    self.see_repetition(expression, &operation.left, &operation.right);
                 }
                 Operator::Pow | Operator::LShift => {
                     self.see_power(expression, operation.op, &operation.left, &operation.right);

@@ -231,7 +231,9 @@ impl<'a> Normaliser<'_, 'a> {
             self.visit_expr(&generator.target);
             generator.ifs.iter().for_each(|condition| self.visit_expr(condition));
         }
-        elements.iter().for_each(|element| self.visit_expr(element));
+        for element in elements {
+            self.visit_expr(element);
+        }
         self.resolver.pop();
         self.close();
     }
@@ -266,7 +268,7 @@ impl<'a> Normaliser<'_, 'a> {
     fn visit_constant(&mut self, expression: &Expr) {
         match expression {
             Expr::StringLiteral(text) => {
-                self.detail("string", hash(text.value.to_str().as_bytes()))
+                self.detail("string", hash(text.value.to_str().as_bytes()));
             }
             Expr::NumberLiteral(number) => {
                 let value = match &number.value {

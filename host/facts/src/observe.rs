@@ -213,7 +213,9 @@ impl<'a> Observer<'_, 'a> {
             self.visit_expr(&generator.target);
             generator.ifs.iter().for_each(|condition| self.visit_expr(condition));
         }
-        elements.iter().for_each(|element| self.visit_expr(element));
+        for element in elements {
+            self.visit_expr(element);
+        }
         self.resolver.pop();
     }
 

@@ -241,7 +241,9 @@ impl<'a> Visitor<'a> for Collector<'a, '_> {
                 None => {}
             },
             Stmt::Global(global) => {
-                self.scope.globals.extend(global.names.iter().map(|name| name.as_str()));
+                self.scope
+                    .globals
+                    .extend(global.names.iter().map(ruff_python_ast::Identifier::as_str));
             }
             Stmt::Nonlocal(_) => {}
             _ => {

@@ -1,4 +1,4 @@
-//! MinHash signatures of token shingles: one hash per shingle, a bin per value, empty bins filled from
+//! `MinHash` signatures of token shingles: one hash per shingle, a bin per value, empty bins filled from
 //! others (one permutation hashing with optimal densification, Shrivastava 2017). Linear in the tokens.
 
 /// Values of a signature.
@@ -49,7 +49,7 @@ fn fill(bins: &[Option<u32>]) -> Vec<u32> {
     bins.iter().enumerate().map(|(bin, value)| value.or_else(|| donor(bin)).unwrap_or(0)).collect()
 }
 
-/// The finaliser of SplitMix64.
+/// The finaliser of `SplitMix64`.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

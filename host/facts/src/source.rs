@@ -8,12 +8,12 @@ use crate::lines::Lines;
 
 /// The largest module that is read, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
-/// Brackets that may be open at once; CPython has the same limit.
+/// Brackets that may be open at once; `CPython` has the same limit.
 const BRACKETS_MAX: usize = 200;
-/// Indentation levels that may be open at once; CPython has the same limit.
+/// Indentation levels that may be open at once; `CPython` has the same limit.
 const INDENTS_MAX: usize = 100;
 /// Operators, dots, calls and prefixes in one expression between two commas. Each may cost a level of
-/// the syntax tree; CPython gives up at a few thousand.
+/// the syntax tree; `CPython` gives up at a few thousand.
 pub const TERMS_MAX: usize = 500;
 
 /// Why a module is not read, with the place.
