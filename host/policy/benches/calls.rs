@@ -3,17 +3,26 @@
 //! fresh instance included.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::string_slice,
+    reason = "a benchmark prints and may fail"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use prism_domain::estimate::Estimate;
-use prism_domain::facts::ModuleSource;
-use prism_domain::ids::Hotkey;
+use prism_domain::facts::{
+    EntryFunction, FileFacts, ModuleSource, Observation, ObservationKind, ProjectFacts, SourceFacts,
+};
+use prism_domain::ids::{Digest, Hotkey};
 use prism_domain::improvement::{Comparison, Subject};
-use prism_domain::policy::{Policies, PolicySet, SourceReader};
-use prism_domain::rewards::{FamilyRow, LedgerView, ScoreRow, VariantRow};
+use prism_domain::policy::{Policies, SourceReader};
+use prism_domain::review::ReviewInput;
+use prism_domain::rewards::{FamilyRow, LedgerView, VariantRow};
+use prism_domain::submission::ProjectKind;
 use prism_domain::time::EpochId;
 use prism_policy::{Catalog, Sandbox};
 
@@ -36,9 +45,17 @@ fn main() {
         let decided = set.assess(&comparison).unwrap();
         (decided.provenance.fuel, decided.provenance.duration_us)
     });
-    for rows in [1, 16, 256] {
-        let ledger = ledger(rows);
-        measure(&format!("rewards, {rows} families"), CALLS, || {
+    for observations in [0, 256] {
+        let input = review(observations);
+        measure(&format!("review, {observations} observations"), CALLS, || {
+            let decided = set.review(&input).unwrap();
+            (decided.provenance.fuel, decided.provenance.duration_us)
+        });
+    }
+    for families in [1, 128, 256] {
+        let ledger = ledger(families);
+        let rows = ledger.families.len() + ledger.variants.len();
+        measure(&format!("rewards, {rows} rows"), CALLS / 4, || {
             let decided = set.weigh(&ledger).unwrap();
             (decided.provenance.fuel, decided.provenance.duration_us)
         });
@@ -104,17 +121,71 @@ fn comparison() -> Comparison {
     }
 }
 
+/// A good project with so many harmless observations.
+fn review(observations: usize) -> ReviewInput {
+    let entry_function = |name: &str| EntryFunction {
+        name: name.to_owned(),
+        path: "model.py".to_owned(),
+        line: 3,
+        parameters: 1,
+    };
+    let observation = |row: usize| Observation {
+        kind: ObservationKind::Call,
+        path: "model.py".to_owned(),
+        line: u32::try_from(row).unwrap() + 10,
+        column: 5,
+        name: "torch.nn.Linear".to_owned(),
+        detail: "8, 8".to_owned(),
+        at_import: false,
+        local: false,
+    };
+    ReviewInput {
+        submission_id: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff".parse().unwrap(),
+        facts: ProjectFacts {
+            kind: ProjectKind::Full,
+            entrypoint: "model.py".to_owned(),
+            training_entrypoint: None,
+            target_family: None,
+            files: vec![FileFacts {
+                path: "model.py".to_owned(),
+                size_bytes: 9_000,
+                line_count: 300,
+                sha256: Digest::of(b"model.py"),
+            }],
+            source: SourceFacts {
+                observations: (0..observations).map(observation).collect(),
+                entry_functions: vec![entry_function("build_model"), entry_function("get_recipe")],
+                fingerprints: None,
+                architecture_sketch: Vec::new(),
+                source_sketch: Vec::new(),
+            },
+        },
+        neighbours: Vec::new(),
+    }
+}
+
+/// Half families, half their variants.
 fn ledger(rows: usize) -> LedgerView {
     let ppm = |row: usize| u32::try_from(400_000 + row * 977 % 300_000).unwrap();
-    let hotkey = |row: usize| {
-        Hotkey::new(format!("5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoH{row:06}")).unwrap()
+    // As random as real identifiers are: a common prefix would make comparing them the main cost.
+    let drawn = |kind: &str, row: usize| Digest::of(format!("{kind} {row}").as_bytes()).to_string();
+    let hotkey = |row: usize| Hotkey::new(format!("5{}", &drawn("hotkey", row)[..47])).unwrap();
+    let id = |kind: &str, row: usize| {
+        let text = drawn(kind, row);
+        format!(
+            "{}-{}-4{}-8{}-{}",
+            &text[..8],
+            &text[8..12],
+            &text[12..15],
+            &text[15..18],
+            &text[18..30]
+        )
     };
-    let id = |kind: u32, row: usize| format!("{kind:08x}-0000-4000-8000-{row:012x}");
     LedgerView {
         epoch: EpochId(412),
         families: (0..rows)
             .map(|row| FamilyRow {
-                family_id: id(1, row),
+                family_id: id("family", row),
                 hotkey: hotkey(row),
                 q_arch_best_ppm: ppm(row),
                 age_epochs: row as u64 % 50,
@@ -122,19 +193,13 @@ fn ledger(rows: usize) -> LedgerView {
             .collect(),
         variants: (0..rows)
             .map(|row| VariantRow {
-                variant_id: id(2, row),
-                family_id: id(1, row),
+                variant_id: id("variant", row),
+                family_id: id("family", row),
                 hotkey: hotkey(row + rows / 2),
                 q_recipe_ppm: ppm(row + 7),
                 age_epochs: row as u64 % 20,
             })
             .collect(),
-        scores: (0..rows.min(16))
-            .map(|row| ScoreRow {
-                submission_id: id(3, row),
-                hotkey: hotkey(row),
-                final_score_ppm: ppm(row + 3),
-            })
-            .collect(),
+        scores: Vec::new(),
     }
 }

@@ -171,16 +171,26 @@ impl<E> Bound<E> {
         call: impl FnOnce(&mut Store<CallState>, &Instance, &E, &str) -> Answered<A>,
         check: impl FnOnce(A) -> Result<T, InvalidAnswer>,
     ) -> Result<Call<T>, PolicyFault> {
-        match self.ask(&self.settings, call) {
-            Ok(done) => {
-                self.tell(&done.log);
-                let answer = done.answer.map_err(from_policy_error)?;
-                let answer = check(answer).map_err(|invalid| from_invalid_answer(&invalid))?;
-                Ok(Call { answer, fuel_used: done.fuel_used, wall_us: done.wall_us, log: done.log })
+        let decided = self.ask(&self.settings, call).and_then(|done| {
+            let Call { answer, fuel_used, wall_us, log } = done;
+            let checked = answer
+                .map_err(from_policy_error)
+                .and_then(|answer| check(answer).map_err(|why| from_invalid_answer(&why)));
+            match checked {
+                Ok(answer) => Ok(Call { answer, fuel_used, wall_us, log }),
+                Err(fault) => Err(FailedCall { fault, fuel_used, log }),
             }
-            Err(failed) => {
-                self.tell(&failed.log);
-                Err(failed.fault)
+        });
+        match decided {
+            Ok(call) => {
+                self.tell(&call.log);
+                Ok(call)
+            }
+            Err(FailedCall { fault, fuel_used, log }) => {
+                self.tell(&log);
+                let (slot, component) = (self.slot.as_str(), &self.revision.component);
+                tracing::warn!(slot, %component, fuel_used, fault = %fault, "a policy gave no answer");
+                Err(fault)
             }
         }
     }

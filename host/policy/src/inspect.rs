@@ -6,6 +6,8 @@ use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem};
 
 /// The largest component that is looked at, in bytes.
 pub const COMPONENT_MAX_BYTES: usize = 64 << 20;
+/// How every component begins: the magic number, the version of the encoding, the layer.
+const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The only interface whose functions a policy may import.
 const LOG_INTERFACE: &str = "prism:plugin/log@1.0.0";
 
@@ -95,14 +97,14 @@ const WIT_SOURCES: [(&str, &str); 8] = [
 ];
 
 /// The interfaces of this host, parsed.
-pub struct Wit {
+pub(crate) struct Wit {
     resolve: Resolve,
 }
 
 impl Wit {
     /// Parses the interfaces that were compiled into the program. It fails only when they are broken,
     /// which the build would have shown.
-    pub fn embedded() -> Result<Self, Refusal> {
+    pub(crate) fn embedded() -> Result<Self, Refusal> {
         let broken = |why: String| Refusal::WrongWorld { world: "host", why };
         let mut groups = Vec::with_capacity(WIT_SOURCES.len());
         for (path, text) in WIT_SOURCES {
@@ -118,9 +120,12 @@ impl Wit {
     }
 
     /// Checks size, imports and the shape of every export, without compiling anything.
-    pub fn check(&self, world: World, component: &[u8]) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, world: World, component: &[u8]) -> Result<(), Refusal> {
         if component.len() > COMPONENT_MAX_BYTES {
             return Err(Refusal::TooLarge { size_bytes: component.len() });
+        }
+        if !component.starts_with(COMPONENT_HEADER) {
+            return Err(Refusal::NotAComponent("it does not begin like one".to_owned()));
         }
         check_imports(world, component)?;
         let world_id = self.find(world)?;

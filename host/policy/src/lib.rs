@@ -1,8 +1,12 @@
 //! The sandbox that runs policy components and the Python reader.
 //!
 //! Components are pure: the log is all they can import, every call gets a fresh instance, fuel is the
-//! limit that decides, and whatever a guest does ends in an answer or in a typed fault. This crate
-//! knows the domain's vocabulary and the WIT; it knows nothing of storage, HTTP or Python.
+//! limit that decides, and whatever a guest does ends in an answer or in a typed fault.
+//!
+//! Calls block and use the stack of their thread, which must have 2 MiB, as the standard library's and
+//! tokio's blocking threads do.
+//!
+//! This crate knows the domain's vocabulary and the WIT; it knows nothing of storage, HTTP or Python.
 
 mod catalog;
 mod policy_set;

@@ -8,6 +8,11 @@ use prism_domain::policy::Slot;
 
 use crate::engine::{MEMORY_CEILING_BYTES, TABLE_ELEMENTS_MAX};
 
+/// The largest answer that any component may be allowed, in bytes.
+const OUTPUT_CEILING_BYTES: u64 = 256 << 20;
+/// The longest deadline that any call may be given, in milliseconds.
+const DEADLINE_CEILING_MS: u64 = 600_000;
+
 /// What one call of a component may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,8 +90,10 @@ impl Limits {
             Some("fuel of zero")
         } else if self.memory_bytes > MEMORY_CEILING_BYTES as u64 {
             Some("memory beyond the pool's slots")
-        } else if self.deadline_ms == 0 {
-            Some("deadline of zero")
+        } else if self.output_bytes > OUTPUT_CEILING_BYTES {
+            Some("an answer that the host would not hold")
+        } else if !(1..=DEADLINE_CEILING_MS).contains(&self.deadline_ms) {
+            Some("a deadline of zero, or beyond ten minutes")
         } else {
             None
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use prism_domain::ids::Digest;
-use prism_domain::policy::{Policies, PolicySet};
+use prism_domain::policy::Policies;
 use prism_policy::{Catalog, Sandbox};
 
 use crate::kit::comparison;

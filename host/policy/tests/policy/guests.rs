@@ -5,15 +5,15 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageName, Resolve, WorldId};
 
 /// Fills the thresholds slot; `assess` is the body of its function and gives the answer's address.
-pub struct Guest {
+pub(crate) struct Guest {
     /// Instructions of `assess`.
-    pub assess: &'static str,
+    pub(crate) assess: &'static str,
     /// Further definitions of the module.
-    pub also: &'static str,
+    pub(crate) also: &'static str,
     /// What `describe` gives as the schema of the settings.
-    pub schema: &'static str,
+    pub(crate) schema: &'static str,
     /// What `describe` gives as the default settings.
-    pub defaults: &'static str,
+    pub(crate) defaults: &'static str,
 }
 
 impl Default for Guest {
@@ -23,17 +23,17 @@ impl Default for Guest {
 }
 
 /// An answer without fault.
-pub const GOOD: &str = "(call $answer (i32.const 0) (f64.const 0.25) (f64.const 0.1)
+pub(crate) const GOOD: &str = "(call $answer (i32.const 0) (f64.const 0.25) (f64.const 0.1)
     (f64.const 21) (f64.const 20) (i32.const 4096) (i32.const 4))";
 
 impl Guest {
     /// One that answers as `assess` says.
-    pub fn assessing(assess: &'static str) -> Self {
+    pub(crate) fn assessing(assess: &'static str) -> Self {
         Self { assess, ..Self::default() }
     }
 
     /// The component.
-    pub fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let text = MODULE
             .replace("{assess}", self.assess)
             .replace("{also}", self.also)
@@ -46,7 +46,7 @@ impl Guest {
 }
 
 /// Turns the text of a core module into a component of that world; `extra` are further WIT packages.
-pub fn component(text: &str, package: &str, world: &str, extra: &[&str]) -> Vec<u8> {
+pub(crate) fn component(text: &str, package: &str, world: &str, extra: &[&str]) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the text is a module");
     let (resolve, world) = world_of(package, world, extra);
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
@@ -123,7 +123,7 @@ const MODULE: &str = r#"(module
 )"#;
 
 /// Fills the attribution slot by asking the thresholds policy itself, which no component may.
-pub const ATTRIBUTOR_THAT_CALLS_ANOTHER_POLICY: &str = r#"(module
+pub(crate) const ATTRIBUTOR_THAT_CALLS_ANOTHER_POLICY: &str = r#"(module
   (import "prism:thresholds/thresholds@1.0.0" "assess"
     (func (param i32 i32 i32 f64 f64 i32 f64 f64 i32 i32 i32 i32 i32 i32)))
   (memory (export "memory") 1)
@@ -134,7 +134,7 @@ pub const ATTRIBUTOR_THAT_CALLS_ANOTHER_POLICY: &str = r#"(module
 )"#;
 
 /// A component that reaches for the network.
-pub const REACHES_OUT: &str = r#"(module
+pub(crate) const REACHES_OUT: &str = r#"(module
   (import "evil:net/socket@1.0.0" "open" (func (result i32)))
   (memory (export "memory") 1)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
@@ -145,7 +145,7 @@ pub const REACHES_OUT: &str = r#"(module
 )"#;
 
 /// The world of [`REACHES_OUT`].
-pub const NETWORK_WIT: &str = "package evil:net@1.0.0;
+pub(crate) const NETWORK_WIT: &str = "package evil:net@1.0.0;
     interface socket { open: func() -> u32; }
     world reacher {
         import socket;

@@ -11,13 +11,13 @@ use prism_policy::{Catalog, Limits, LoadedSet, PythonReader, Sandbox, SetError};
 use serde_json::{Value, json};
 
 /// The embedded policies, loaded once for all tests.
-pub static EMBEDDED: LazyLock<(Catalog, PythonReader)> = LazyLock::new(|| {
+pub(crate) static EMBEDDED: LazyLock<(Catalog, PythonReader)> = LazyLock::new(|| {
     let sandbox = Sandbox::start(None).expect("sandbox");
     Catalog::embedded(&sandbox, &BTreeMap::new()).expect("embedded policies")
 });
 
 /// The embedded set with another component in one slot.
-pub fn set_with(
+pub(crate) fn set_with(
     slot: Slot,
     wasm: &[u8],
     settings: Value,
@@ -33,22 +33,22 @@ pub fn set_with(
 }
 
 /// The embedded set with `wasm` in the thresholds slot.
-pub fn assessor(wasm: &[u8]) -> Arc<LoadedSet> {
+pub(crate) fn assessor(wasm: &[u8]) -> Arc<LoadedSet> {
     assessor_within(wasm, Limits::of(Slot::Thresholds))
 }
 
 /// The same under other limits.
-pub fn assessor_within(wasm: &[u8], limits: Limits) -> Arc<LoadedSet> {
+pub(crate) fn assessor_within(wasm: &[u8], limits: Limits) -> Arc<LoadedSet> {
     set_with(Slot::Thresholds, wasm, json!({}), limits).expect("the guest loads")
 }
 
 /// Asks the thresholds slot some question.
-pub fn assess(set: &LoadedSet) -> Result<Decided<Assessment>, PolicyFault> {
+pub(crate) fn assess(set: &LoadedSet) -> Result<Decided<Assessment>, PolicyFault> {
     set.assess(&comparison())
 }
 
 /// Some question.
-pub fn comparison() -> Comparison {
+pub(crate) fn comparison() -> Comparison {
     let estimate = |value| Estimate { value, std_error: 0.01, samples: 3 };
     Comparison {
         subject: Subject::Architecture,

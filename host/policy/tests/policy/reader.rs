@@ -43,7 +43,7 @@ fn hostile_text_ends_in_facts_or_in_a_guest_fault() {
         format!("x = 1{}", "**1".repeat(100_000)).into(),
         format!("x = f{}", "()".repeat(100_000)).into(),
         format!("x = {}1{}", "f'{".repeat(2_000), "}'".repeat(2_000)).into(),
-        (0..2_000).map(|depth| format!("{}if 1:\n", " ".repeat(depth))).collect::<String>().into(),
+        (0..2_000).map(|depth| " ".repeat(depth) + "if 1:\n").collect::<String>().into(),
         vec![0xff; 10_000],
         vec![0; 10_000],
         b"\xef\xbb\xbfdef build_model(ctx): pass".to_vec(),
