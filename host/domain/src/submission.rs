@@ -193,6 +193,8 @@ impl State {
                 Ok(Self::Failed { blame: *blame })
             }
             (Self::Held { stage, .. }, Event::Resumed { .. }) => Ok(Self::Pending { stage }),
+            // A fault of ours must not stand between a miner and a verdict for ever.
+            (Self::Failed { blame }, Event::Retried) if blame != Blame::Miner => Ok(Self::INITIAL),
             (Self::Held { stage, cause: HoldCause::Review }, Event::Approved { .. }) => {
                 stage.next().map_or_else(|| Err(illegal()), |stage| Ok(Self::Pending { stage }))
             }
@@ -243,6 +245,8 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// It failed through no fault of the miner, who sent it again.
+    Retried,
     /// An operator let a held review pass.
     Approved {
         /// What the operator said.
@@ -267,6 +271,7 @@ impl Event {
             Self::Failed { .. } => "failed",
             Self::Held { .. } => "held",
             Self::Resumed { .. } => "resumed",
+            Self::Retried => "retried",
             Self::Approved { .. } => "approved",
             Self::Resolved { .. } => "resolved",
         }
@@ -375,6 +380,15 @@ mod tests {
             state = state.apply(&Event::Claimed).and_then(|s| s.apply(&Event::StageDone)).expect("legal");
         }
         assert_eq!(state, State::Completed);
+    }
+
+    #[test]
+    fn only_a_failure_that_was_not_the_miners_is_tried_again() {
+        for blame in [Blame::Platform, Blame::Worker, Blame::Policy] {
+            assert_eq!(State::Failed { blame }.apply(&Event::Retried), Ok(State::INITIAL));
+        }
+        assert!(State::Failed { blame: Blame::Miner }.apply(&Event::Retried).is_err());
+        assert!(State::Rejected.apply(&Event::Retried).is_err());
     }
 
     #[test]

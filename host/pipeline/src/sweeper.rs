@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prism_domain::submission::{Event, HoldCause, State};
+use prism_domain::submission::{Event, HoldCause};
 use prism_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
@@ -31,13 +31,10 @@ impl Pipeline {
         let now = self.clock.now();
         self.store.prune_nonces(now).await?;
         let current = self.policies.current().digest();
-        for submission in self.store.submissions_with_status("held", 0, SWEEP_MAX).await? {
-            let waits = matches!(submission.state, State::Held { cause: HoldCause::PolicyFault, .. });
-            if waits && submission.policy_set != Some(current) {
-                let reason = "another policy set is in force".to_owned();
-                self.store.apply_event(submission.id, Event::Resumed { reason }, now).await?;
-                self.wake.notify_waiters();
-            }
+        for submission in self.store.held(HoldCause::PolicyFault, Some(current), SWEEP_MAX).await? {
+            let reason = "another policy set is in force".to_owned();
+            self.store.apply_event(submission.id, Event::Resumed { reason }, now).await?;
+            self.wake.notify_waiters();
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! sequence number and enqueues the first stage, or changes nothing at all.
 
 use prism_domain::ids::{Digest, Hotkey, SubmissionId};
-use prism_domain::submission::{Event, Stage, State, Submission};
+use prism_domain::submission::{Blame, Event, Stage, State, Submission};
 use prism_domain::time::{EpochId, Timestamp};
 
 use crate::blobs::insert_blob;
@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::events::append_event;
 use crate::jobs::enqueue;
 use crate::open::Store;
+use crate::submissions::{Published, advance};
 
 /// An upload that passed the checks at the door.
 #[derive(Debug, Clone)]
@@ -59,8 +60,8 @@ pub struct Accepted {
 }
 
 impl Store {
-    /// Stores an upload durably. The same body of the same hotkey gives the submission that exists; the
-    /// nonce is spent either way. On any error nothing is stored and the nonce is not spent.
+    /// Stores an upload durably. The same body of the same hotkey gives the submission that exists, which
+    /// is tried again when it had failed through no fault of the miner; the nonce is spent either way. On any error nothing is stored and the nonce is not spent.
     ///
     /// Refused at once with [`StoreError::Busy`] when too many writes wait.
     pub async fn accept(&self, new: NewSubmission) -> Result<Accepted, StoreError> {
@@ -95,7 +96,7 @@ async fn accept(
     if let Some(submission) = submission_of_key(connection, &new).await? {
         return Ok(Accepted { submission, created: false });
     }
-    let (hotkey, body_digest) = (new.hotkey.clone(), new.body_digest);
+    let (hotkey, body_digest, now) = (new.hotkey.clone(), new.body_digest, new.now);
     if let Some(submission) = insert(connection, new, archive_digest).await? {
         return Ok(Accepted { submission, created: true });
     }
@@ -106,9 +107,19 @@ async fn accept(
     ))
     .bind(hotkey.as_str())
     .bind(body_digest.to_string())
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
-    Ok(Accepted { submission: row.try_into()?, created: false })
+    let mut submission: Submission = row.try_into()?;
+    if let State::Failed { blame } = submission.state
+        && blame != Blame::Miner
+    {
+        let published = Published::default();
+        submission.state =
+            advance(connection, submission.sequence, &Event::Retried, published, now).await?.state;
+        submission.error = None;
+        enqueue(connection, submission.sequence, Stage::Facts, now).await?;
+    }
+    Ok(Accepted { submission, created: false })
 }
 
 async fn spend_nonce(connection: &mut Connection, new: &NewSubmission) -> Result<(), StoreError> {

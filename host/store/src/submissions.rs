@@ -176,9 +176,11 @@ pub(crate) async fn advance(
     }
     let (status, stage, cause, blame) = state_columns(after);
     let scores = published.scores;
+    // What goes on after a fault is decided under the set in force then, not under the one that failed.
+    let begins_anew = matches!(event, Event::Resumed { .. } | Event::Retried);
     sqlx::query(
         "UPDATE submissions SET status = $1, stage = $2, cause = $3, blame = $4, error = $5, updated_at = $6, \
-         policy_set = COALESCE($7, policy_set), final_score = $8, q_arch = $9, q_recipe = $10 WHERE sequence = $11",
+         policy_set = CASE WHEN $12 = 1 THEN NULL ELSE COALESCE($7, policy_set) END, final_score = $8, q_arch = $9, q_recipe = $10 WHERE sequence = $11",
     )
     .bind(status)
     .bind(stage)
@@ -191,6 +193,7 @@ pub(crate) async fn advance(
     .bind(scores.map(|scores| scores.q_arch))
     .bind(scores.map(|scores| scores.q_recipe))
     .bind(sequence)
+    .bind(i64::from(begins_anew))
     .execute(&mut *connection)
     .await?;
     let event = append_event(connection, sequence, event, after, now).await?;

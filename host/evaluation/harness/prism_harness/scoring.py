@@ -9,6 +9,11 @@ import torch
 
 LN2 = math.log(2.0)
 KL_NATS_MAX = 100.0  # stands for "not comparable": one side finite, the other not
+NLL_NATS_MAX = 1e5  # a diverged model's loss stays a number that every reader of the telemetry can hold
+# Logits are float32: of a spread of S nats between the likeliest and the unlikeliest token, rounding alone
+# may move each by a few times 6e-8 S. What such rounding explains is no dependence on later tokens; what
+# it might let a cheat gain is charged through the measured gain all the same.
+ROUNDING = 2e-6
 
 
 def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
@@ -50,7 +55,9 @@ def kl_nats(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     p_ok, q_ok = ~torch.isnan(p).any(-1), ~torch.isnan(q).any(-1)
     weight = p.exp()
     term = torch.where(weight > 0, weight * (p - q), torch.zeros_like(p))
-    kl = term.sum(-1).clamp(min=0.0, max=KL_NATS_MAX)
+    spread = torch.maximum(p.amax(-1) - p.amin(-1), q.amax(-1) - q.amin(-1))
+    rounding = ROUNDING * torch.where(torch.isfinite(spread), spread, torch.zeros_like(spread))
+    kl = (term.sum(-1) - rounding).clamp(min=0.0, max=KL_NATS_MAX)
     kl = torch.where(p_ok & q_ok & ~torch.isnan(kl), kl, torch.full_like(kl, KL_NATS_MAX))
     return torch.where(~p_ok & ~q_ok, torch.zeros_like(kl), kl)
 
@@ -67,5 +74,6 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 def charged_nats(nll: torch.Tensor, vocab_size: int) -> torch.Tensor:
-    """Losses in which a token that is not finite costs 2 ln V."""
-    return torch.where(torch.isfinite(nll), nll, torch.full_like(nll, 2.0 * math.log(vocab_size)))
+    """Losses in which a token that is not finite costs 2 ln V, and none more than NLL_NATS_MAX."""
+    charged = torch.where(torch.isfinite(nll), nll, torch.full_like(nll, 2.0 * math.log(vocab_size)))
+    return charged.clamp(max=NLL_NATS_MAX)

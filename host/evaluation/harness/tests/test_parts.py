@@ -49,6 +49,21 @@ class Scoring(unittest.TestCase):
         forbidden[0, 0] = float("-inf")
         self.assertTrue(math.isfinite(float(scoring.kl_nats(torch.log_softmax(forbidden, -1), torch.log_softmax(torch.zeros(1, 4), -1)))))
 
+    def test_rounding_of_a_diverged_model_is_no_dependence(self):
+        logits = torch.randn(8, 256) * 8000
+        rounded = logits + torch.randn_like(logits) * 6e-8 * 8000
+        kl = scoring.kl_nats(scoring.log_probabilities(logits), scoring.log_probabilities(rounded))
+        self.assertEqual(float(kl.max()), 0.0)
+        shifted = torch.randn(8, 256)
+        other = shifted + 0.1 * torch.randn(8, 256)
+        kl = scoring.kl_nats(scoring.log_probabilities(shifted), scoring.log_probabilities(other))
+        self.assertGreater(float(kl.min()), 1e-3)
+
+    def test_losses_of_a_diverged_model_stay_numbers(self):
+        charged = scoring.charged_nats(torch.tensor([float("nan"), 1e17, 2.0]), 256).tolist()
+        self.assertEqual(charged[1:], [scoring.NLL_NATS_MAX, 2.0])
+        self.assertAlmostEqual(charged[0], 2 * math.log(256), places=4)
+
 
 class Choices(unittest.TestCase):
     def setUp(self):

@@ -1,0 +1,105 @@
+//! What the server does in a second, in memory, and how fast it starts. Prints medians; asserts nothing
+//! but that no request fails.
+//!
+//! The baseline is the Python service that PRISM replaces: 150 accepted submissions a second and 390 MB
+//! resident on two cores.
+
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark tells its figures")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+use std::time::{Duration, Instant};
+
+use prism_tests::{Prism, Settings, TOKEN};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Size of an upload, bytes.
+const BODY_BYTES: usize = 5 * 1024;
+/// Length of a round.
+const ROUND: Duration = Duration::from_secs(4);
+/// Rounds; the median counts.
+const ROUNDS: usize = 5;
+/// Starts; the median counts.
+const STARTS: usize = 9;
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    start_times();
+    runtime.block_on(throughput(16));
+    runtime.block_on(throughput(96));
+}
+
+fn start_times() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cold = started(folder.path());
+    let mut warm: Vec<Duration> = (0..STARTS).map(|_| started(folder.path())).collect();
+    println!("start to ready: cold {} ms, warm {} ms (aim 300)", cold.as_millis(), median(&mut warm).as_millis());
+    let prism = Prism::start_in(folder.path(), &Settings::api_only());
+    println!("resident when idle: {:.1} MB (aim 60; the Python service 390)", resident_mb(&prism));
+}
+
+fn started(folder: &std::path::Path) -> Duration {
+    let begin = Instant::now();
+    let prism = Prism::start_in(folder, &Settings::api_only());
+    let took = begin.elapsed();
+    assert!(prism.terminate().success());
+    took
+}
+
+async fn throughput(connections: usize) {
+    let prism = Prism::start(&Settings::api_only());
+    let mut rates = Vec::new();
+    for round in 0..ROUNDS {
+        let tasks: Vec<_> = (0..connections)
+            .map(|index| tokio::spawn(client(prism.address(), round * 1_000 + index)))
+            .collect();
+        let mut accepted = 0;
+        for task in tasks {
+            accepted += task.await.expect("a client");
+        }
+        rates.push(accepted / usize::try_from(ROUND.as_secs()).expect("fits"));
+    }
+    rates.sort_unstable();
+    println!(
+        "bridge, {BODY_BYTES} B, durable, {connections} connections: median {}/s of {rates:?} (aim 1,500 at 16; the Python service 150); {:.1} MB resident",
+        rates.get(ROUNDS / 2).expect("rounds"),
+        resident_mb(&prism)
+    );
+}
+
+/// Sends different uploads over one connection for a round; how many were accepted.
+async fn client(address: String, seed: usize) -> usize {
+    let mut stream = TcpStream::connect(&address).await.expect("connected");
+    stream.set_nodelay(true).expect("no delay");
+    let begin = Instant::now();
+    let mut accepted = 0;
+    let mut answer = vec![0; 4_096];
+    while begin.elapsed() < ROUND {
+        let mut body = vec![b'x'; BODY_BYTES];
+        let mark = format!("{seed}:{accepted}:");
+        body.splice(..mark.len(), mark.into_bytes());
+        let head = format!(
+            "POST /internal/v1/bridge/submissions HTTP/1.1\r\nHost: prism\r\nAuthorization: Bearer {TOKEN}\r\n\
+             X-Platform-Challenge-Slug: prism\r\nX-Platform-Verified-Hotkey: miner{seed}\r\n\
+             Content-Type: application/zip\r\nContent-Length: {BODY_BYTES}\r\n\r\n"
+        );
+        stream.write_all(&[head.into_bytes(), body].concat()).await.expect("sent");
+        let got = stream.read(&mut answer).await.expect("an answer");
+        let text = answer.get(..got).expect("read");
+        assert!(text.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(text));
+        accepted += 1;
+    }
+    accepted
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    *times.get(times.len() / 2).expect("times")
+}
+
+fn resident_mb(prism: &Prism) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", prism.id())).expect("status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    let kilobytes: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+    kilobytes / 1_024.0
+}
