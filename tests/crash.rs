@@ -60,7 +60,12 @@ async fn kill_at_every_boundary_ends_in_the_same_state() {
     let id = api.submit("alice", zip_of(&honest())).await;
     assert!(api.terminate().success());
     // The same database, so the same seeds: only the crashes differ.
-    std::fs::copy(calm.path().join("prism.sqlite3"), stormy.path().join("prism.sqlite3")).expect("copied");
+    for name in ["prism.sqlite3", "prism.sqlite3-wal"] {
+        let from = calm.path().join(name);
+        if from.exists() {
+            std::fs::copy(from, stormy.path().join(name)).expect("copied");
+        }
+    }
 
     for stage in STAGES {
         for boundary in ["claimed", "decided", "committed"] {

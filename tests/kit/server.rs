@@ -15,6 +15,8 @@ use tempfile::TempDir;
 pub const TOKEN: &str = "test-token-0123456789";
 /// How long a start may take on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a process that is expected to end may take.
+const END_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a status is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -88,7 +90,18 @@ impl Prism {
     pub fn run_to_end(folder: &Path, settings: &Settings) -> ExitStatus {
         let mut child = Self::command(folder, settings).spawn().expect("prism starts");
         drop(told_lines(&mut child));
-        child.wait().expect("prism ends")
+        let mut looks = END_TIMEOUT.as_millis() / LOOK.as_millis();
+        loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                return status;
+            }
+            if looks == 0 {
+                child.kill().expect("killed");
+                panic!("prism did not end by itself");
+            }
+            looks -= 1;
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn command(folder: &Path, settings: &Settings) -> Command {
