@@ -23,7 +23,10 @@ pub(crate) struct Architecture<'a> {
 /// Scores the candidate's model under the evaluator's recipe.
 pub(crate) fn assess<'a>(evidence: &Evidence<'a>) -> Architecture<'a> {
     let differences = against_reference(evidence, Trained::ByEvaluator);
-    let rungs = rungs(evidence, &differences, ln_cost);
+    let mut rungs = rungs(evidence, &differences, ln_cost);
+    for rung in &mut rungs {
+        rung.ln_cost = charged_ln_cost(rung);
+    }
     let forecast = forecast(evidence.settings, &rungs);
     let families = families(evidence, Trained::ByEvaluator, None);
     let stability = overall(&families);
@@ -64,6 +67,20 @@ fn left_out_qualities(evidence: &Evidence, gain_score: f64) -> Vec<f64> {
 /// some time forgiven. Fewer operations earn credit only where the time was measured and agrees.
 fn ln_cost(evidence: &Evidence, size_id: &str) -> f64 {
     ln(cost_ratio(evidence, size_id))
+}
+
+/// What of a rung's cost counts. A saving counts only as far as the loss stands with the reference's:
+/// in full where it is no worse, not at all where it is worse by two standard errors, and in
+/// proportion between. Otherwise a model that leaves almost everything out would be paid for what it does
+/// not compute, and it did not show that the compute it saved buys the loss back. The error is the
+/// archive's, since a candidate could widen its own by failing on one seed.
+fn charged_ln_cost(rung: &Rung) -> f64 {
+    const NO_CREDIT_SIGMAS: f64 = 2.0;
+    if rung.ln_cost >= 0.0 {
+        return rung.ln_cost;
+    }
+    let behind = -rung.loss_gain / (NO_CREDIT_SIGMAS * rung.prior_std_error);
+    rung.ln_cost * (1.0 - behind.clamp(0.0, 1.0))
 }
 
 /// The cost ratio of a rung, see `ln_cost`.

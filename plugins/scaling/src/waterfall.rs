@@ -52,7 +52,7 @@ fn architecture_bars(settings: &Settings, architecture: &Architecture) -> Vec<Co
             "compute_cost",
             share * (cost - loss),
             format!(
-                "a token costs it {:.2} times the reference's compute or time",
+                "a token is charged as {:.2} times the reference's compute or time",
                 speedup(forecast.mean_loss_gain - forecast.mean)
             ),
         ),
