@@ -1,8 +1,8 @@
 //! The HTTP contract that real clients rely on: statuses, bodies, headers. No evaluation happens here.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use prism_tests::{Prism, Settings, TOKEN, honest, zip_of};
@@ -196,6 +196,50 @@ async fn a_real_sr25519_signature_is_needed_and_enough() {
     let unsigned = prism.request("POST", "/v1/submissions").header("X-Platform-Verified-Hotkey", ALICE);
     let missing = refused(unsigned.body(body), 422, "signature-missing").await;
     assert_eq!(missing["errors"].as_array().map(Vec::len), Some(4), "{missing}");
+}
+
+/// A raw connection on which so much has been said.
+fn said(prism: &Prism, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(prism.address()).expect("a connection");
+    stream.write_all(text.as_bytes()).expect("sent");
+    stream
+}
+
+/// The start of an upload whose body never comes.
+fn half_a_body() -> String {
+    format!(
+        "POST /internal/v1/bridge/submissions HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {TOKEN}\r\n\
+         X-Platform-Verified-Hotkey: alice\r\nContent-Length: 100\r\n\r\nPK"
+    )
+}
+
+#[tokio::test]
+async fn neither_half_a_header_nor_half_a_body_keeps_the_server_from_ending() {
+    let prism = Prism::start(&Settings::api_only());
+    let _header = said(&prism, "GET /health HTTP/1.1\r\nHost: p\r\nX-Slow: ");
+    let _body = said(&prism, &half_a_body());
+    let _idle = said(&prism, "");
+    // Both have been read once an answer to a later request is there.
+    prism.get("/health").await;
+    let process = prism.id().to_string();
+    let ended = tokio::task::spawn_blocking(move || prism.terminate());
+    let Ok(ended) = tokio::time::timeout(Duration::from_secs(15), ended).await else {
+        std::process::Command::new("kill").args(["-9", &process]).status().expect("kill runs");
+        panic!("the server still runs 15 seconds after SIGTERM");
+    };
+    assert_eq!(ended.expect("waited for").code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_over_its_header_is_cut_off() {
+    let prism = Prism::start(&Settings::api_only());
+    let mut slow = said(&prism, "GET /health HTTP/1.1\r\nHost: p\r\nX-Slow: ");
+    slow.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let mut answer = String::new();
+    let closed = tokio::task::spawn_blocking(move || slow.read_to_string(&mut answer).map(|_| answer));
+    let answer = closed.await.expect("read").expect("closed within the time limit");
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    prism.get("/health").await;
 }
 
 /// A refused request spends no nonce (D39).

@@ -1,7 +1,5 @@
 //! The command line as a miner and an operator use it.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

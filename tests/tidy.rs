@@ -1,7 +1,5 @@
 //! The house in order: what no compiler checks.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::path::{Path, PathBuf};
 
 use wit_parser::{Docs, Resolve, TypeDefKind};

@@ -1,8 +1,6 @@
 //! What the tests share: a real PRISM process on a fresh database, and projects to send to it.
 
 // A test that cannot set itself up must fail loudly; the lints that forbid panics are for the product.
-#![expect(clippy::expect_used, clippy::panic, reason = "test support fails by panicking")]
-
 mod server;
 mod projects;
 

@@ -14,9 +14,9 @@ use tempfile::TempDir;
 /// The token that the process under test knows Platform by.
 pub const TOKEN: &str = "test-token-0123456789";
 /// How long a start may take on a busy machine.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a process that is expected to end may take.
-const END_TIMEOUT: Duration = Duration::from_secs(120);
+const END_TIMEOUT: Duration = Duration::from_mins(2);
 /// How often a status is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -185,7 +185,7 @@ impl Prism {
         };
         match tokio::time::timeout(timeout, waiting).await {
             Ok(detail) => detail,
-            Err(_elapsed) => panic!("submission {id} did not settle: {}", self.get(&path).await),
+            Err(tokio::time::error::Elapsed { .. }) => panic!("submission {id} did not settle: {}", self.get(&path).await),
         }
     }
 

@@ -14,7 +14,6 @@ pub const KNOWN_FAMILIES_MAX: usize = 16;
 
 /// A family that resembles the candidate or is named by it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the WIT lists them")]
 pub struct KnownFamily {
     /// Identifier.
     pub family_id: FamilyId,
@@ -179,11 +178,10 @@ pub fn check_actions(
         other => other.family(),
     };
     match training {
-        TrainingAction::None => Ok(()),
         TrainingAction::New if architecture == ArchitectureAction::None && family.is_none() => {
             Err(InvalidAnswer::new("a new training without a family"))
         }
-        TrainingAction::New => Ok(()),
+        TrainingAction::None | TrainingAction::New => Ok(()),
         TrainingAction::Existing(id) | TrainingAction::Transfer(id) => {
             let known = question.variants.iter().find(|known| known.variant_id == id);
             match known {

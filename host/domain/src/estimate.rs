@@ -50,7 +50,7 @@ pub struct Contribution {
 /// One named number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
-    /// Name in snake_case.
+    /// Name in `snake_case`.
     pub name: String,
     /// The value.
     pub value: f64,

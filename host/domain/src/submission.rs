@@ -183,7 +183,8 @@ impl State {
         let illegal = || IllegalTransition { from: self.status(), event: event.name() };
         match (self, event) {
             (Self::Pending { stage }, Event::Claimed) => Ok(Self::Running { stage }),
-            (Self::Running { stage }, Event::Released { .. }) => Ok(Self::Pending { stage }),
+            (Self::Running { stage }, Event::Released { .. })
+            | (Self::Held { stage, .. }, Event::Resumed { .. }) => Ok(Self::Pending { stage }),
             (Self::Running { stage }, Event::StageDone) => {
                 stage.next().map_or(Ok(Self::Completed), |stage| Ok(Self::Pending { stage }))
             }
@@ -192,7 +193,6 @@ impl State {
             (Self::Running { .. } | Self::Held { .. }, Event::Failed { blame, .. }) => {
                 Ok(Self::Failed { blame: *blame })
             }
-            (Self::Held { stage, .. }, Event::Resumed { .. }) => Ok(Self::Pending { stage }),
             // A fault of ours must not stand between a miner and a verdict for ever.
             (Self::Failed { blame }, Event::Retried) if blame != Blame::Miner => Ok(Self::INITIAL),
             (Self::Held { stage, cause: HoldCause::Review }, Event::Approved { .. }) => {
