@@ -116,6 +116,11 @@ impl Pipeline {
             return Ok(false);
         };
         (self.boundary)(claim.stage, Boundary::Claimed);
+        if claim.attempt > self.config.max_attempts {
+            self.give_up(&claim).await;
+            self.wake.notify_waiters();
+            return Ok(true);
+        }
         let outcome = tokio::select! {
             outcome = self.perform(&claim) => outcome,
             lost = self.keep_lease(&claim) => Err(StageError::Store(lost)),
@@ -127,6 +132,20 @@ impl Pipeline {
         self.finish(&claim, outcome).await;
         self.wake.notify_waiters();
         Ok(true)
+    }
+
+    /// Ends a submission whose earlier tries all ended with the process that made them. It may well be
+    /// what ends them, and the attributions of all later submissions wait for it.
+    async fn give_up(&self, claim: &Claim) {
+        let tries = claim.attempt.saturating_sub(1);
+        let code = "W-GAVE-UP".to_owned();
+        let reason = format!(
+            "Prism evaluation failed: {code}: the worker was lost in each of {tries} tries of the stage `{}`",
+            claim.stage.as_str()
+        );
+        tracing::error!(submission = %claim.submission.id, stage = claim.stage.as_str(), code, tries, "gives up");
+        let blame = Blame::Worker;
+        self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason })).await;
     }
 
     async fn perform(&self, claim: &Claim) -> Result<StageCommit, StageError> {
