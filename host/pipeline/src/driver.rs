@@ -214,6 +214,7 @@ impl Pipeline {
                 let reason = format!("waiting for a policy: {}", error.code());
                 let commit = StageCommit {
                     policy_set: Some(self.policy_set(claim).digest()),
+                    hold: Some(self.new_hold(claim, &reason, 0.0)),
                     ..StageCommit::new(Event::Held { cause, reason })
                 };
                 self.try_commit(claim, commit).await;

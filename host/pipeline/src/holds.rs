@@ -120,8 +120,14 @@ impl Pipeline {
         }
         let resolution = match held.cause {
             HoldCause::Attribution => self.attribute_by_hand(&held, &request).await?,
-            HoldCause::Review | HoldCause::PolicyFault => {
+            HoldCause::Review => {
                 let event = Event::Approved { reason: request.reason };
+                self.close_hold(&held.hold, StageCommit::new(event)).await?;
+                Resolution::default()
+            }
+            // No policy has decided anything yet: all that an operator can say is "ask it again".
+            HoldCause::PolicyFault => {
+                let event = Event::Resumed { reason: request.reason };
                 self.close_hold(&held.hold, StageCommit::new(event)).await?;
                 Resolution::default()
             }

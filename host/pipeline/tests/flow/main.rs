@@ -3,3 +3,4 @@
 
 mod fixture;
 mod tries;
+mod policy_holds;
