@@ -1,8 +1,9 @@
 """Imports a miner's project and finds its functions. Runs in guests only.
 
-Who is asked for what: the architecture's module for build_model, inference_logits and infer; the
-training module for get_recipe, configure_optimizer, compute_loss and train_step. When both lie in
-the same folder each may hold the other's functions too.
+Who is asked for what: the architecture's module for build_model, inference_logits and infer, which
+decide what the model computes whoever trains it; the training module for get_recipe,
+configure_optimizer, compute_loss and train_step, and where both lie in the same folder and it lacks
+one, the architecture's module. The review looks in the same places: what it checked is what runs.
 """
 
 from __future__ import annotations
@@ -50,16 +51,15 @@ class Project:
 
     def function(self, name: str) -> Callable[..., Any] | None:
         """The project's function of that name, or None."""
-        own, other = self._architecture, self._training
+        modules = [self._architecture]
         if name == "get_recipe" or name in TRAINING_HOOKS:
-            own, other = other, own
-        if own is None:  # without a training module there are no training functions
-            return None
-        candidates = [own, other] if self._same_folder else [own]
-        for module in candidates:
-            found = getattr(module, name, None)
-            if callable(found):
-                return found
+            if self._training is None:  # without a training module there are no training functions
+                return None
+            modules = [self._training, self._architecture] if self._same_folder else [self._training]
+        for module in modules:
+            names = vars(module)  # not getattr: a module's `__getattr__` could offer what no reader sees
+            if name in names:
+                return names[name] if callable(names[name]) else None
         return None
 
     def required(self, name: str) -> Callable[..., Any]:

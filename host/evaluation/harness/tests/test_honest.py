@@ -106,6 +106,23 @@ class Kinds(unittest.TestCase):
         own = [run for run in telemetry["runs"] if run["own_recipe"] and run["role"] == "candidate"][0]
         self.assertEqual((set(own["cols"]["lr"]), own["batch_seqs"], own["steps_done"]), ({0.005}, 4, 12))
 
+    def test_of_two_entry_modules_each_offers_its_own_functions(self):
+        # The reader of the facts looks in the same places; its tests have this project too.
+        telemetry = kit.evaluate(
+            {
+                **kit.transformer(),
+                "train.py": "from model import get_recipe\n"
+                "def build_model(ctx):\n    raise RuntimeError('not an architecture')\n"
+                "def inference_logits(model, batch, ctx):\n    raise RuntimeError('not an architecture')\n"
+                "infer = build_model\ntrain_step = None\n"
+                "def __getattr__(name):\n    return build_model\n",
+            },
+            training="train.py",
+            changes=kit.small(),
+        ).telemetry
+        self.assertEqual([hook["name"] for hook in telemetry["hooks"] if hook["present"]], [])
+        self.assertEqual({run["status"] for run in telemetry["runs"]}, {"ok"})
+
     def test_same_job_gives_the_same_measurements_and_a_cached_reference_is_spliced_in(self):
         first = kit.evaluate("honest", changes=kit.small()).telemetry
         reference = {
