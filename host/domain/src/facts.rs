@@ -80,7 +80,7 @@ pub struct EntryFunction {
 pub struct Fingerprints {
     /// Of all definitions.
     pub source: Digest,
-    /// Of what `build_model` reaches.
+    /// Of what `build_model` and the inference hooks reach.
     pub architecture: Digest,
     /// Of what `get_recipe` and the training hooks reach.
     pub training: Digest,
@@ -95,7 +95,7 @@ pub struct SourceFacts {
     pub entry_functions: Vec<EntryFunction>,
     /// None when a module cannot be read.
     pub fingerprints: Option<Fingerprints>,
-    /// MinHash signature of what `build_model` reaches; empty when unreadable.
+    /// MinHash signature of what `build_model` and the inference hooks reach; empty when unreadable.
     pub architecture_sketch: Vec<u32>,
     /// MinHash signature of the whole project; empty when unreadable.
     pub source_sketch: Vec<u32>,

@@ -7,32 +7,27 @@ use crate::EntryFunction;
 use crate::definitions::{Body, Definitions};
 use crate::project::Project;
 
-/// The function that builds the architecture.
-pub(crate) const BUILD_MODEL: &str = "build_model";
-/// What belongs to the training: the recipe and the five hooks.
-pub(crate) const TRAINING: &[&str] = &[
-    "get_recipe",
-    "configure_optimizer",
-    "inference_logits",
-    "infer",
-    "compute_loss",
-    "train_step",
-];
+/// What decides what the model computes: the function that builds it and the hooks that ask it.
+pub(crate) const ARCHITECTURE: &[&str] = &["build_model", "inference_logits", "infer"];
+/// What belongs to the training: the recipe and the hooks that train.
+pub(crate) const TRAINING: &[&str] =
+    &["get_recipe", "configure_optimizer", "compute_loss", "train_step"];
 /// Parameters of a function that takes any number.
 const ANY_NUMBER: u32 = 255;
 
 /// The modules in which entry functions are looked for; none where the file cannot be read.
 #[derive(Clone, Copy)]
 pub(crate) struct EntryModules {
-    /// Where `build_model` is.
+    /// Where the functions of the architecture are.
     pub(crate) architecture: Option<usize>,
-    /// Where the recipe and the training hooks are; often the same module.
+    /// Where the recipe and the hooks that train are; often the same module.
     pub(crate) training: Option<usize>,
 }
 
 impl EntryModules {
     /// The definitions that an entry function of that name stands for. What belongs to the training
-    /// may also stand in the architecture's module, where projects of old have all of it.
+    /// may also stand in the architecture's module, where projects of old have all of it. The
+    /// evaluation looks in the same places, so that what is reviewed is what runs.
     pub(crate) fn defined(
         self,
         project: &Project<'_>,
@@ -42,7 +37,7 @@ impl EntryModules {
         let find = |module: Option<usize>| {
             module.map_or_else(Vec::new, |module| defined(project, definitions, module, name))
         };
-        let found = if name == BUILD_MODEL { Vec::new() } else { find(self.training) };
+        let found = if TRAINING.contains(&name) { find(self.training) } else { Vec::new() };
         if found.is_empty() { find(self.architecture) } else { found }
     }
 }
@@ -55,7 +50,7 @@ pub(crate) fn entry_functions(
     entry: EntryModules,
     line_of: impl Fn(usize, u32) -> u32,
 ) -> Vec<EntryFunction> {
-    let names = std::iter::once(BUILD_MODEL).chain(TRAINING.iter().copied());
+    let names = ARCHITECTURE.iter().chain(TRAINING).copied();
     let find = |name: &'static str| {
         let index = *entry.defined(project, definitions, name).last()?;
         let definition = definitions.all.get(index)?;

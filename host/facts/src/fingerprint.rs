@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Fingerprints;
 use crate::definitions::{Body, Definitions};
-use crate::entry::{BUILD_MODEL, EntryModules, TRAINING};
+use crate::entry::{ARCHITECTURE, EntryModules, TRAINING};
 use crate::known_names::is_dunder;
 use crate::normalise::{Stream, normalise};
 use crate::project::Project;
@@ -28,7 +28,7 @@ type Hash = [u8; 32];
 pub(crate) struct Prints {
     /// The three fingerprints.
     pub(crate) fingerprints: Fingerprints,
-    /// Signature of what `build_model` reaches.
+    /// Signature of what `build_model` and the inference hooks reach.
     pub(crate) architecture_sketch: Vec<u32>,
     /// Signature of all definitions.
     pub(crate) source_sketch: Vec<u32>,
@@ -46,13 +46,13 @@ pub(crate) fn fingerprint(
         indices.clone().map(|index| normalise(project, definitions, &members, index)).collect();
     let hashes = hash_with_references(&streams);
     let reach = |names: &[&str]| {
-        // Which hook a function serves is part of the training.
+        // Which hook a function serves is part of what is done.
         let roots: BTreeMap<&str, Vec<usize>> =
             names.iter().map(|name| (*name, entry.defined(project, definitions, name))).collect();
         let reached = closure(roots.values().flatten().copied(), &streams);
         (print(&reached, &hashes, &roots), reached)
     };
-    let (architecture, built) = reach(&[BUILD_MODEL]);
+    let (architecture, built) = reach(ARCHITECTURE);
     let (training, _) = reach(TRAINING);
     let all: BTreeSet<usize> = indices.collect();
     let tokens = |indices: &BTreeSet<usize>| {

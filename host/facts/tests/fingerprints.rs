@@ -122,6 +122,23 @@ fn architecture_and_training_are_told_apart() {
 }
 
 #[test]
+fn an_architecture_cannot_hide_in_an_inference_hook() {
+    let original = read(&[("model.py", MODEL)]);
+    let before = original.fingerprints.unwrap();
+    for hook in ["inference_logits", "infer"] {
+        let text = MODEL.to_owned()
+            + "\ndef other(tokens, width):\n    return torch.softmax(tokens * width, -1).cumsum(0)\n"
+            + &["\ndef ", hook, "(model, batch, ctx):\n    return other(model(batch.tokens), 3)\n"]
+                .concat();
+        let moved = read(&[("model.py", &text)]);
+        let after = moved.fingerprints.unwrap();
+        assert_ne!(after.architecture, before.architecture, "{hook}");
+        assert_eq!(after.training, before.training, "{hook}");
+        assert_ne!(moved.architecture_sketch, original.architecture_sketch, "{hook}");
+    }
+}
+
+#[test]
 fn renaming_and_dead_functions_do_not_make_an_architecture() {
     // D22: the copy that the predecessor took for new.
     let original = read(&[("model.py", MODEL)]);
