@@ -7,8 +7,11 @@ standard output: progress, log, and at the end exactly one telemetry or fault fr
 import os
 import sys
 
+_threads = os.environ.get("OMP_NUM_THREADS", "")
+if not (_threads.isascii() and _threads.isdigit() and 1 <= int(_threads) <= 1024):
+    _threads = "1"
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before PyTorch starts its threads
+    os.environ[_name] = _threads  # before PyTorch starts its threads
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 

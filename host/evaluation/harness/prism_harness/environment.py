@@ -12,8 +12,9 @@ import tempfile
 import torch
 
 
-def settle_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
+def settle_threads() -> None:
+    """As many threads in an operation as the host says; main.py saw to it that this is a number."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:
         torch.set_num_interop_threads(1)
     except RuntimeError:
@@ -70,7 +71,7 @@ def library_paths() -> list[str]:
     return [path for path in dict.fromkeys(paths) if path not in ("", "/") and os.path.exists(path)]
 
 
-def describe(job, missing_layers: list[str], threads: int) -> dict:
+def describe(job, missing_layers: list[str]) -> dict:
     return {
         "image_digest": job.image_digest,
         "torch": torch.__version__,
@@ -79,7 +80,7 @@ def describe(job, missing_layers: list[str], threads: int) -> dict:
         "device_count": 1,
         "precision": "fp32",
         "blas": blas_name(),
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "deterministic": True,
         "isolation": "two_user" if job.two_user else "single_user",
         "layers_missing": sorted(missing_layers),

@@ -47,7 +47,7 @@ def _load_torch_and_fork():
     try:
         from . import environment, evaluation  # noqa: F401  (evaluation draws in the rest)
 
-        environment.settle_threads(1)
+        environment.settle_threads()
         environment.keep_memory()
         environment.warm_up()
     except Exception as error:

@@ -34,7 +34,7 @@ def assemble(
         "kind": job.kind,
         "tier": job.tier,
         "plan": {"name": job.plan["name"], **timing},
-        "env": environment.describe(job, sorted(bench.layers_missing), job.plan["threads"]),
+        "env": environment.describe(job, sorted(bench.layers_missing)),
         "data": {
             "corpus_id": job.corpus_id,
             "train_sha256": corpus.train_sha256,

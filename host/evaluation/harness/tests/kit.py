@@ -45,7 +45,7 @@ class Answer:
         return "".join(frame["text"] for frame in self.of("log"))
 
 
-def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training=True, changes=None, limits=None, by_stdin=False, architecture=None, extra=None, patches=None):
+def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training=True, changes=None, limits=None, by_stdin=False, architecture=None, extra=None, patches=None, environment=None):
     """`project` is a folder under projects/ or a dict of file names to text; `training` may name a file."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-job-"))
     try:
@@ -53,7 +53,7 @@ def evaluate(project, *, plan="smoke-fast", kind="full", two_user=True, training
         for name, text in (patches or {}).items():
             (folder / "harness" / name).write_text(text)
         user = {} if two_user else {"user": PLAIN, "group": PLAIN, "extra_groups": []}
-        completed = subprocess.run(command, input=stdin, capture_output=True, timeout=300, cwd="/", env={"PATH": "/usr/bin:/bin"}, **user)
+        completed = subprocess.run(command, input=stdin, capture_output=True, timeout=300, cwd="/", env={"PATH": "/usr/bin:/bin", **(environment or {})}, **user)
         return Answer(completed)
     finally:
         shutil.rmtree(folder)

@@ -106,6 +106,14 @@ class Kinds(unittest.TestCase):
         own = [run for run in telemetry["runs"] if run["own_recipe"] and run["role"] == "candidate"][0]
         self.assertEqual((set(own["cols"]["lr"]), own["batch_seqs"], own["steps_done"]), ({0.005}, 4, 12))
 
+    def test_the_host_says_how_many_threads_compute(self):
+        says = ("    return Model(ctx)", "    print('threads', torch.get_num_threads(), (torch.ones(300, 300) @ torch.ones(300, 300)).sum())\n    return Model(ctx)")
+        short = kit.small(sizes=[{"size_id": "s0", "d_model": 16, "n_layer": 1, "steps": 2}])
+        for environment, threads in (({"OMP_NUM_THREADS": "2"}, 2), ({}, 1), ({"OMP_NUM_THREADS": "none"}, 1)):
+            answer = kit.evaluate(kit.transformer(says=says), changes=short, environment=environment)
+            self.assertEqual(answer.telemetry["env"]["threads"], threads)
+            self.assertIn(f"threads {threads} ", answer.log)
+
     def test_of_two_entry_modules_each_offers_its_own_functions(self):
         # The reader of the facts looks in the same places; its tests have this project too.
         telemetry = kit.evaluate(
