@@ -189,8 +189,10 @@ fn module_members(name: &str) -> Option<(&'static [&'static str], &str)> {
 }
 
 fn is_folder(table: &[(&str, &[&str])], name: &str) -> bool {
+    // A dot sorts before all that names are made of, so what is inside follows at once.
+    let next = table.partition_point(|(module, _)| *module <= name);
     let inside = |module: &str| module.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-    table.iter().any(|(module, _)| inside(module))
+    table.get(next).is_some_and(|(module, _)| inside(module))
 }
 
 fn member_opinion(name: &str, members: &[&str], rest: &str) -> Opinion {
@@ -281,6 +283,8 @@ mod tests {
         for table in [TORCH, LIBRARIES] {
             assert!(table.is_sorted_by_key(|(module, _)| *module));
             assert!(table.iter().all(|(_, members)| members.is_sorted()));
+            let plain = |c: char| c == '.' || c == '_' || c.is_ascii_alphanumeric();
+            assert!(table.iter().all(|(module, _)| module.chars().all(plain)));
         }
     }
 
