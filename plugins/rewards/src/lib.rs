@@ -2,6 +2,7 @@
 //! the records of `wit/deps/rewards.wit`.
 
 mod settings;
+mod order;
 mod facts;
 mod decay;
 mod standing;
@@ -53,8 +54,8 @@ impl Meta for Component {
 impl Rewarder for Component {
     fn weigh(settings: String, ledger: Ledger) -> Result<Vec<Weight>, PolicyError> {
         let settings = Settings::checked(&settings)?;
-        facts::check(&ledger)?;
-        Ok(rules::weigh(&settings, &ledger))
+        let family_of = facts::check(&ledger)?;
+        Ok(rules::weigh(&settings, &ledger, &family_of))
     }
 }
 

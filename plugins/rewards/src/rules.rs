@@ -9,6 +9,7 @@
 use crate::apportion::apportion;
 use crate::bindings::exports::prism::rewards::rewards::{Ledger, Source, Weight};
 use crate::decay::{ONE, decay};
+use crate::order::{compare, prefix};
 use crate::settings::Settings;
 use crate::standing::kept_ppm;
 use std::collections::BTreeMap;
@@ -19,149 +20,158 @@ const PPM: u32 = 1_000_000;
 /// What one row earns, in points of no unit.
 struct Earning<'a> {
     hotkey: &'a str,
+    /// The beginning of the hotkey, for sorting.
+    prefix: u64,
     source_id: &'a str,
     points: u128,
-    explanation: String,
+    reason: Reason,
 }
 
-/// Computes the vector for a checked ledger, ordered by hotkey.
-pub(crate) fn weigh(settings: &Settings, ledger: &Ledger) -> Vec<Weight> {
-    let mut earnings = discoveries(settings, ledger);
-    if earnings.iter().all(|earning| earning.points == 0) {
+impl<'a> Earning<'a> {
+    fn new(hotkey: &'a str, source_id: &'a str, points: u128, reason: Reason) -> Self {
+        Self { hotkey, prefix: prefix(hotkey), source_id, points, reason }
+    }
+}
+
+/// Why a row earns. It becomes words only where something is paid.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Architecture(Kept),
+    Score(u32),
+    NobodyEarned,
+    Training(Kept),
+    Faded,
+}
+
+/// A quality and what is kept of its points.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    quality_ppm: u32,
+    kept_ppm: u64,
+    age_epochs: u64,
+}
+
+/// Computes the vector for a checked ledger, ordered by hotkey. `family_of` has the place of each
+/// variant's family.
+pub(crate) fn weigh(settings: &Settings, ledger: &Ledger, family_of: &[usize]) -> Vec<Weight> {
+    let mut earnings = discoveries(settings, ledger, family_of);
+    if earnings.is_empty() {
         earnings = scores(ledger);
     }
     if let Some(burn) = &settings.burn_hotkey
-        && earnings.iter().all(|earning| earning.points == 0)
+        && earnings.is_empty()
     {
-        earnings = vec![Earning {
-            hotkey: burn,
-            source_id: "burn",
-            points: 1,
-            explanation: "nobody earned anything".to_owned(),
-        }];
+        earnings = vec![Earning::new(burn, "burn", 1, Reason::NobodyEarned)];
     }
     vector(earnings)
 }
 
 /// What families and their best variants earn, and what the burn hotkey gets of it.
-fn discoveries<'a>(settings: &'a Settings, ledger: &'a Ledger) -> Vec<Earning<'a>> {
-    // Age never takes all: an old discovery without a successor still outweighs fresh junk, and the
-    // vector is never empty while somebody has a family.
-    let least = u128::from(ONE) * u128::from(settings.age_floor_ppm) / u128::from(PPM);
-    let left = |age: u64| u128::from(decay(age, settings.half_life_epochs)).max(least);
-
-    let mut rows = families(settings, ledger, left);
-    rows.extend(variants(settings, ledger, left));
+fn discoveries<'a>(
+    settings: &'a Settings,
+    ledger: &'a Ledger,
+    family_of: &[usize],
+) -> Vec<Earning<'a>> {
+    let mut rows = families(settings, ledger);
+    rows.extend(variants(settings, ledger, family_of));
     let mut faded = 0;
-    let mut earnings = Vec::with_capacity(rows.len() + 1);
-    for row in rows {
-        let points = row.fresh_points * row.left / u128::from(ONE);
+    let mut earnings = Vec::new();
+    for row in rows.into_iter().filter(|row| row.fresh_points > 0) {
+        let points = row.fresh_points * u128::from(row.left) / u128::from(ONE);
         faded += row.fresh_points - points;
-        earnings.push(Earning {
-            hotkey: row.hotkey,
-            source_id: row.source_id,
-            points,
-            explanation: format!(
-                "{} {} of 1, {} of its points kept beside the others, {} epochs old",
-                row.what,
-                decimal(u64::from(row.quality_ppm)),
-                decimal(row.kept_ppm),
-                row.age_epochs
-            ),
-        });
+        if points > 0 {
+            earnings.push(Earning::new(row.hotkey, row.source_id, points, row.reason));
+        }
     }
-    if let Some(burn) = &settings.burn_hotkey {
-        earnings.push(Earning {
-            hotkey: burn,
-            source_id: "burn",
-            points: faded,
-            explanation: "what age took from the discoveries".to_owned(),
-        });
+    if let Some(burn) = &settings.burn_hotkey
+        && faded > 0
+    {
+        earnings.push(Earning::new(burn, "burn", faded, Reason::Faded));
     }
     earnings
+}
+
+/// What age leaves of a row, of `ONE`. It never takes all: an old discovery without a successor still
+/// outweighs fresh junk, and the vector is never empty while somebody has a family.
+fn left(settings: &Settings, ages: impl Iterator<Item = u64>) -> Vec<u64> {
+    let least = ONE * u64::from(settings.age_floor_ppm) / u64::from(PPM);
+    ages.map(|age| decay(age, settings.half_life_epochs).max(least)).collect()
 }
 
 /// A family or variant on its way to an earning.
 struct Row<'a> {
     hotkey: &'a str,
     source_id: &'a str,
-    what: &'static str,
-    quality_ppm: u32,
-    age_epochs: u64,
+    reason: Reason,
     /// What age leaves, of `ONE`.
-    left: u128,
-    kept_ppm: u64,
+    left: u64,
     /// Points before age.
     fresh_points: u128,
 }
 
-fn families<'a>(
-    settings: &Settings,
-    ledger: &'a Ledger,
-    left: impl Fn(u64) -> u128,
-) -> Vec<Row<'a>> {
-    let qualities: Vec<u128> = ledger
-        .families
+fn families<'a>(settings: &Settings, ledger: &'a Ledger) -> Vec<Row<'a>> {
+    let rows = &ledger.families;
+    let ages: Vec<u64> = rows.iter().map(|row| row.age_epochs).collect();
+    let left = left(settings, ages.iter().copied());
+    let qualities: Vec<u128> = rows
         .iter()
-        .map(|row| u128::from(row.q_arch_best_ppm) * left(row.age_epochs))
+        .zip(&left)
+        .map(|(row, left)| u128::from(u64::from(row.q_arch_best_ppm) * left))
         .collect();
-    let ages: Vec<u64> = ledger.families.iter().map(|row| row.age_epochs).collect();
     let kept = kept_ppm(&qualities, &ages, settings.quality_floor_ppm, settings.crowding_ppm);
     let share = settings.architecture_share_ppm;
-    ledger
-        .families
-        .iter()
+    rows.iter()
         .zip(kept)
-        .map(|(row, kept_ppm)| Row {
+        .zip(left)
+        .map(|((row, kept_ppm), left)| Row {
             hotkey: &row.hotkey,
             source_id: &row.family_id,
-            what: "architecture quality",
-            quality_ppm: row.q_arch_best_ppm,
-            age_epochs: row.age_epochs,
-            left: left(row.age_epochs),
-            kept_ppm,
+            reason: Reason::Architecture(Kept {
+                quality_ppm: row.q_arch_best_ppm,
+                kept_ppm,
+                age_epochs: row.age_epochs,
+            }),
+            left,
             fresh_points: points(row.q_arch_best_ppm, share, kept_ppm),
         })
         .collect()
 }
 
-fn variants<'a>(
-    settings: &Settings,
-    ledger: &'a Ledger,
-    left: impl Fn(u64) -> u128,
-) -> Vec<Row<'a>> {
-    let architectures: BTreeMap<&str, u32> =
-        ledger.families.iter().map(|row| (row.family_id.as_str(), row.q_arch_best_ppm)).collect();
-    let architecture = |family: &str| u128::from(architectures.get(family).copied().unwrap_or(0));
-    let qualities: Vec<u128> = ledger
-        .variants
-        .iter()
-        .map(|row| {
-            architecture(&row.family_id) * u128::from(row.q_recipe_ppm) * left(row.age_epochs)
+fn variants<'a>(settings: &Settings, ledger: &'a Ledger, family_of: &[usize]) -> Vec<Row<'a>> {
+    let rows = &ledger.variants;
+    let ages: Vec<u64> = rows.iter().map(|row| row.age_epochs).collect();
+    let left = left(settings, ages.iter().copied());
+    let architecture =
+        |family: &usize| ledger.families.get(*family).map_or(0, |row| row.q_arch_best_ppm);
+    let pairs = rows.iter().zip(family_of).zip(&left);
+    let qualities: Vec<u128> = pairs
+        .map(|((row, family), left)| {
+            let pair = u64::from(architecture(family)) * u64::from(row.q_recipe_ppm);
+            u128::from(pair) * u128::from(*left)
         })
         .collect();
-    let ages: Vec<u64> = ledger.variants.iter().map(|row| row.age_epochs).collect();
     let kept = kept_ppm(&qualities, &ages, settings.quality_floor_ppm, settings.crowding_ppm);
     let share = settings.training_share_ppm;
-    ledger
-        .variants
-        .iter()
+    rows.iter()
         .zip(kept)
-        .map(|(row, kept_ppm)| Row {
+        .zip(left)
+        .map(|((row, kept_ppm), left)| Row {
             hotkey: &row.hotkey,
             source_id: &row.variant_id,
-            what: "training quality",
-            quality_ppm: row.q_recipe_ppm,
-            age_epochs: row.age_epochs,
-            left: left(row.age_epochs),
-            kept_ppm,
+            reason: Reason::Training(Kept {
+                quality_ppm: row.q_recipe_ppm,
+                kept_ppm,
+                age_epochs: row.age_epochs,
+            }),
+            left,
             fresh_points: points(row.q_recipe_ppm, share, kept_ppm),
         })
         .collect()
 }
 
+/// Each factor is at most one million, so that the product fits.
 fn points(quality_ppm: u32, share_ppm: u32, kept_ppm: u64) -> u128 {
-    u128::from(quality_ppm) * u128::from(share_ppm) * u128::from(kept_ppm)
+    u128::from(u64::from(quality_ppm) * u64::from(share_ppm) * kept_ppm)
 }
 
 /// The best score of each hotkey: more submissions buy nothing.
@@ -177,61 +187,79 @@ fn scores(ledger: &Ledger) -> Vec<Earning<'_>> {
         }
     }
     best.into_iter()
-        .map(|(hotkey, (score, submission))| Earning {
-            hotkey,
-            source_id: submission,
-            points: u128::from(score),
-            explanation: format!(
-                "best final score of the epoch {} of 1",
-                decimal(u64::from(score))
-            ),
+        .filter(|(_, (score, _))| *score > 0)
+        .map(|(hotkey, (score, submission))| {
+            Earning::new(hotkey, submission, u128::from(score), Reason::Score(score))
         })
         .collect()
 }
 
 /// Rounds the earnings to whole parts per million, by hotkey first and by source within it.
-fn vector(earnings: Vec<Earning<'_>>) -> Vec<Weight> {
-    let mut hotkeys: BTreeMap<&str, Vec<Earning<'_>>> = BTreeMap::new();
-    for earning in earnings {
-        hotkeys.entry(earning.hotkey).or_default().push(earning);
-    }
-    let total: u128 = hotkeys.values().flatten().map(|earning| earning.points).sum();
+fn vector(mut earnings: Vec<Earning<'_>>) -> Vec<Weight> {
+    earnings.sort_unstable_by(|a, b| {
+        compare((a.prefix, a.hotkey), (b.prefix, b.hotkey))
+            .then_with(|| a.source_id.cmp(b.source_id))
+            .then_with(|| a.reason.cmp(&b.reason))
+    });
+    let total: u128 = earnings.iter().map(|earning| earning.points).sum();
     let sum = |sources: &[Earning<'_>]| sources.iter().map(|source| source.points).sum::<u128>();
     // Dust: less than one part per million of the whole is dropped, and the others share it.
-    hotkeys.retain(|_, sources| {
-        let points = sum(sources);
-        points > 0 && points * u128::from(PPM) >= total
-    });
-    let points: Vec<u128> = hotkeys.values().map(|sources| sum(sources)).collect();
+    let hotkeys: Vec<(&[Earning<'_>], u128)> = earnings
+        .chunk_by(|a, b| a.prefix == b.prefix && a.hotkey == b.hotkey)
+        .map(|sources| (sources, sum(sources)))
+        .filter(|(_, points)| *points > 0 && points * u128::from(PPM) >= total)
+        .collect();
+    let points: Vec<u128> = hotkeys.iter().map(|(_, points)| *points).collect();
     let parts = apportion(PPM, &points);
     hotkeys
         .into_iter()
         .zip(parts)
         .filter(|(_, ppm)| *ppm > 0)
-        .map(|((hotkey, sources), ppm)| Weight {
-            hotkey: hotkey.to_owned(),
-            ppm,
-            sources: split(ppm, sources),
+        .filter_map(|((sources, _), ppm)| {
+            let hotkey = sources.first()?.hotkey.to_owned();
+            Some(Weight { hotkey, ppm, sources: split(ppm, sources) })
         })
         .collect()
 }
 
-fn split(ppm: u32, mut sources: Vec<Earning<'_>>) -> Vec<Source> {
-    sources.sort_by(|a, b| {
-        a.source_id.cmp(b.source_id).then_with(|| a.explanation.cmp(&b.explanation))
-    });
+fn split(ppm: u32, sources: &[Earning<'_>]) -> Vec<Source> {
     let points: Vec<u128> = sources.iter().map(|source| source.points).collect();
     let parts = apportion(ppm, &points);
     sources
-        .into_iter()
+        .iter()
         .zip(parts)
         .filter(|(_, ppm)| *ppm > 0)
         .map(|(source, ppm)| Source {
             source_id: source.source_id.to_owned(),
             ppm,
-            explanation: source.explanation,
+            explanation: source.reason.in_words(),
         })
         .collect()
+}
+
+impl Reason {
+    fn in_words(self) -> String {
+        match self {
+            Self::Architecture(kept) => kept.in_words("architecture"),
+            Self::Training(kept) => kept.in_words("training"),
+            Self::Score(score) => {
+                format!("best final score of the epoch {} of 1", decimal(u64::from(score)))
+            }
+            Self::NobodyEarned => "nobody earned anything".to_owned(),
+            Self::Faded => "what age took from the discoveries".to_owned(),
+        }
+    }
+}
+
+impl Kept {
+    fn in_words(self, what: &str) -> String {
+        format!(
+            "{what} quality {} of 1, {} of its points kept beside the others, {} epochs old",
+            decimal(u64::from(self.quality_ppm)),
+            decimal(self.kept_ppm),
+            self.age_epochs
+        )
+    }
 }
 
 /// Parts per million as a decimal fraction, for people.

@@ -12,10 +12,11 @@
 //! A discount for the further families *of one hotkey* was left out on purpose: hotkeys are cheap, so
 //! it would tax the honest miner with two discoveries and be dodged by everybody else.
 
+use crate::apportion::share;
 use std::cmp::Reverse;
 
 /// One whole.
-const PPM: u128 = 1_000_000;
+const PPM: u32 = 1_000_000;
 
 /// Kept part of each row, parts per million, in the order of `qualities` (any unit, 0 earns nothing).
 /// `places` breaks ties of quality: the greater, the earlier.
@@ -32,20 +33,28 @@ pub(crate) fn kept_ppm(
         .enumerate()
         .map(|(index, (quality, place))| (*quality, *place, index))
         .collect();
-    ranked.sort_by_key(|row| Reverse((row.0, row.1)));
+    ranked.sort_unstable_by_key(|row| Reverse((row.0, row.1)));
     let mut kept = vec![0; qualities.len()];
-    let mut factor = PPM;
+    let ppm = u64::from(PPM);
+    let mut factor = ppm;
     for equal in ranked.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        if factor == 0 {
+            break; // whoever follows keeps nothing
+        }
         let mut sum = 0;
+        let mut count = 0;
         for _ in equal {
             sum += factor;
-            factor = factor * u128::from(crowding_ppm) / PPM;
+            count += 1;
+            factor = factor * u64::from(crowding_ppm) / ppm;
         }
-        let mean = sum / u128::try_from(equal.len()).unwrap_or(1);
-        for (quality, _, index) in equal {
-            let part = above_floor(*quality, best, u128::from(quality_floor_ppm)) * mean / PPM;
+        let mean = sum / count;
+        // Equal rows stand equally far above the floor.
+        let quality = equal.first().map_or(0, |row| row.0);
+        let part = above_floor(quality, best, quality_floor_ppm) * mean / ppm;
+        for (.., index) in equal {
             if let Some(slot) = kept.get_mut(*index) {
-                *slot = u64::try_from(part).unwrap_or(0);
+                *slot = part;
             }
         }
     }
@@ -53,13 +62,13 @@ pub(crate) fn kept_ppm(
 }
 
 /// 0 at the floor, one whole at the best. A floor of 0 turns the rule off: all rows keep everything.
-fn above_floor(quality: u128, best: u128, floor_ppm: u128) -> u128 {
+fn above_floor(quality: u128, best: u128, floor_ppm: u32) -> u64 {
     if quality == 0 || best == 0 {
         return 0;
     }
     if floor_ppm == 0 {
-        return PPM;
+        return u64::from(PPM);
     }
-    let relative = quality * PPM / best;
-    relative.saturating_sub(floor_ppm) * PPM / (PPM - floor_ppm)
+    let (relative, _) = share(quality, best, PPM);
+    u64::from(relative.saturating_sub(floor_ppm)) * u64::from(PPM) / u64::from(PPM - floor_ppm)
 }

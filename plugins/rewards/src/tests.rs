@@ -210,6 +210,31 @@ fn an_old_discovery_fades_beside_a_new_one_and_outlives_junk() {
     assert_eq!(last, 0);
 }
 
+#[test]
+fn a_share_is_the_exact_quotient() {
+    let mut dice = Dice(37);
+    for round in 0..200_000_u32 {
+        let mut bits = || u128::from(dice.roll(u64::MAX)) << 64 | u128::from(dice.roll(u64::MAX));
+        let total = (bits() >> (20 + round % 108)).max(1);
+        let part = if round % 5 == 0 { total } else { bits() % (total + 1) };
+        let scale = u32::try_from(dice.roll(1 << 20) + 1).unwrap();
+        let product = part * u128::from(scale);
+        let exact = (u32::try_from(product / total).unwrap(), product % total);
+        assert_eq!(apportion::share(part, total, scale), exact, "{part} of {total}, {scale}");
+    }
+}
+
+#[test]
+fn texts_are_ordered_by_their_prefix_first() {
+    let texts = ["", "a", "a\0", "a\0b", "aaaaaaaa", "aaaaaaaab", "aaaaaaac", "b", "é", "éé"];
+    for one in texts {
+        for other in texts {
+            let by_prefix = order::compare((order::prefix(one), one), (order::prefix(other), other));
+            assert_eq!(by_prefix, one.cmp(other), "{one:?} {other:?}");
+        }
+    }
+}
+
 fn weights(ledger: &Ledger) -> BTreeMap<String, u32> {
     let vector = Component::weigh("{}".to_owned(), ledger.clone()).unwrap();
     vector.into_iter().map(|weight| (weight.hotkey, weight.ppm)).collect()
