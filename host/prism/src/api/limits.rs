@@ -16,3 +16,15 @@ pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 pub(super) const IDEMPOTENCY_KEY_BYTES: usize = 128;
 /// Longest that a body may take to arrive, seconds.
 pub(super) const BODY_TIMEOUT_S: u64 = 20;
+/// Longest that the headers of a request, or the next request of a connection, may take, seconds.
+pub(super) const HEADER_TIMEOUT_S: u64 = 10;
+/// Longest that requests under way may take once the server stops, seconds.
+pub(super) const DRAIN_S: u64 = 10;
+/// Connections at the same time; more wait to be accepted.
+pub(super) const CONNECTIONS_MAX: usize = 1_024;
+/// Rest after a failure to accept, milliseconds.
+pub(super) const ACCEPT_PAUSE_MS: u64 = 500;
+/// Longest that the rest of a refused upload is waited for, seconds.
+pub(super) const LINGER_S: u64 = 2;
+/// How much of it is taken, bytes.
+pub(super) const LINGER_BYTES: u64 = 64 << 20;

@@ -19,15 +19,15 @@ mod worker;
 mod validators;
 mod openapi;
 mod edge;
+mod listen;
 
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 use prism_pipeline::Pipeline;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
+pub(crate) use listen::serve;
 use state::ApiState;
 
 /// All routes.
@@ -76,14 +76,4 @@ fn internal_routes() -> Router<ApiState> {
         .route("/validators/assignments/{id}/accept", post(validators::unknown))
         .route("/validators/assignments/{id}/reject", post(validators::unknown))
         .route("/validators/assignments/{id}/result", post(validators::unknown))
-}
-
-/// Serves until `stop`; requests under way are answered first.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    app: Router,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
-    Ok(())
 }

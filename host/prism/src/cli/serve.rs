@@ -56,7 +56,7 @@ pub(super) async fn serve_until(settings: Settings, stop: CancellationToken) -> 
             }
         }
     };
-    let (served, ()) = tokio::join!(api::serve(listener, app, stop.clone()), work);
+    let ((), ()) = tokio::join!(api::serve(listener, app, stop.clone()), work);
     pipeline.store.close().await;
-    served
+    Ok(())
 }
