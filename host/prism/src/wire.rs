@@ -16,6 +16,8 @@ use crate::config::Settings;
 
 /// First rest after a fault of ours, milliseconds.
 const RETRY_MS: i64 = 1_000;
+/// Paired seeds of an evaluation: what every built-in plan measures, neither fewer nor more.
+pub(crate) const PLAN_SEEDS: usize = 2;
 /// Name of the key that seeds are derived from.
 const BEACON: &str = "beacon";
 
@@ -63,7 +65,7 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
         config: PipelineConfig {
             epoch: settings.epoch,
             plan: settings.evaluation.plan.clone(),
-            seeds: settings.seeds,
+            seeds: PLAN_SEEDS,
             lease_ms: settings.lease_ms,
             max_attempts: settings.max_attempts,
             retry_ms: RETRY_MS,
@@ -115,4 +117,19 @@ fn crash_hook(crash_at: Option<&str>) -> anyhow::Result<BoundaryHook> {
             let _never_returns = rustix::process::kill_process(me, rustix::process::Signal::KILL);
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_measures_as_many_seeds_as_are_drawn() {
+        let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../evaluation/plans");
+        for name in prism_evaluation::plans() {
+            let text = std::fs::read_to_string(plans.join(format!("{name}.json"))).expect(name);
+            let plan: serde_json::Value = serde_json::from_str(&text).expect(name);
+            assert_eq!(plan["seeds"], PLAN_SEEDS, "{name}");
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub(super) fn run(mut settings: Settings, arguments: &Arguments) -> anyhow::Resu
     settings.workers = arguments.workers.max(1);
     if settings.token.load().is_none() {
         let token = prism_domain::ids::Digest::from_bytes(SystemEntropy.bytes32()).to_string();
-        settings.token = SharedToken::new(Some(token), std::path::PathBuf::new());
+        settings.token = SharedToken::fixed(token);
     }
     let exit = arguments.exit;
     runtime::block_on(demo(settings, exit))?

@@ -8,12 +8,15 @@ mod parse;
 mod secret;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use prism_domain::time::EpochLength;
 use prism_evaluation::EvaluationConfig;
 use serde::Deserialize;
 
+use parse::within;
+use secret::TokenSource;
 pub(crate) use secret::SharedToken;
 
 /// Where Platform mounts the challenge token when nothing else is said.
@@ -23,8 +26,15 @@ const DEFAULT_MAX_UPLOAD_BYTES: usize = 2_000_000;
 /// Largest `code` of a JSON submission, bytes.
 const DEFAULT_MAX_CODE_BYTES: usize = 200_000;
 
-/// How long a worker may be silent, milliseconds.
+/// Tries of a stage when nothing is said.
+const DEFAULT_MAX_ATTEMPTS: u32 = 5;
+/// Tries of a stage that make sense.
+const MAX_ATTEMPTS: RangeInclusive<u32> = 1..=100;
+/// How long a worker may be silent when nothing is said, milliseconds.
 const DEFAULT_LEASE_MS: i64 = 30_000;
+/// Leases that make sense, milliseconds: below a tenth of a second none is renewed in time, above an
+/// hour nobody wants to wait for work that was lost.
+const LEASE_MS: RangeInclusive<i64> = 100..=3_600_000;
 
 /// What the YAML file may say; every key is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -45,7 +55,6 @@ pub(crate) struct ConfigFile {
     workers: Option<usize>,
     evaluation: Option<EvaluationConfig>,
     tier: Option<String>,
-    seeds: Option<usize>,
     max_attempts: Option<u32>,
     lease_ms: Option<i64>,
 }
@@ -79,8 +88,6 @@ pub(crate) struct Settings {
     pub workers: usize,
     /// How evaluations are isolated, and which probe plan they follow.
     pub evaluation: EvaluationConfig,
-    /// Paired seeds of an evaluation.
-    pub seeds: usize,
     /// Tries before a submission fails through a fault of ours.
     pub max_attempts: u32,
     /// How long a worker may be silent before its work is given to another, milliseconds.
@@ -152,10 +159,10 @@ impl Settings {
             data_dir,
             database_url,
             token: SharedToken::new(
-                read.text(&["PRISM_SHARED_TOKEN", "CHALLENGE_SHARED_TOKEN"]).or(file.shared_token),
-                read.path(&["PRISM_SHARED_TOKEN_FILE", "CHALLENGE_SHARED_TOKEN_FILE", "CHALLENGE_TOKEN_FILE"])
-                    .or(file.shared_token_file)
-                    .unwrap_or_else(|| DEFAULT_TOKEN_FILE.into()),
+                read.token()
+                    .or_else(|| file.shared_token.filter(|text| !text.is_empty()).map(TokenSource::Value))
+                    .or_else(|| file.shared_token_file.map(TokenSource::File))
+                    .unwrap_or_else(|| TokenSource::File(DEFAULT_TOKEN_FILE.into())),
             ),
             allow_insecure_signatures: read
                 .switch("allow_insecure_signatures", &["PRISM_ALLOW_INSECURE_SIGNATURES"])?
@@ -180,19 +187,36 @@ impl Settings {
                 .unwrap_or(DEFAULT_MAX_CODE_BYTES),
             workers: read.number("workers", &["PRISM_WORKERS"])?.or(file.workers).unwrap_or(1),
             evaluation,
-            seeds: read.number("seeds", &["PRISM_SEEDS"])?.or(file.seeds).unwrap_or(2).clamp(1, 16),
-            max_attempts: read
-                .number("max_attempts", &["PRISM_MAX_ATTEMPTS"])?
-                .or(file.max_attempts)
-                .unwrap_or(3)
-                .max(1),
-            lease_ms: read
-                .number("lease_ms", &["PRISM_LEASE_MS"])?
-                .or(file.lease_ms)
-                .unwrap_or(DEFAULT_LEASE_MS)
-                .max(100),
+            max_attempts: within(
+                "max_attempts",
+                read.number("max_attempts", &["PRISM_MAX_ATTEMPTS"])?
+                    .or(file.max_attempts)
+                    .unwrap_or(DEFAULT_MAX_ATTEMPTS),
+                &MAX_ATTEMPTS,
+            )?,
+            lease_ms: within(
+                "lease_ms",
+                read.number("lease_ms", &["PRISM_LEASE_MS"])?
+                    .or(file.lease_ms)
+                    .unwrap_or(DEFAULT_LEASE_MS),
+                &LEASE_MS,
+            )?,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
+    }
+}
+
+impl Settings {
+    /// The file that the database URL names; none when it names none. The store reads the URL in the
+    /// same way, but only while it opens, and so makes, the database.
+    pub(crate) fn database_file(&self) -> Option<PathBuf> {
+        let url = self.database_url.as_str();
+        let path = url.strip_prefix("sqlite+aiosqlite:///").or_else(|| {
+            let rest = url.strip_prefix("sqlite:")?;
+            Some(rest.strip_prefix("//").unwrap_or(rest))
+        })?;
+        let named = !path.is_empty() && !path.ends_with('/') && path != ":memory:";
+        named.then(|| PathBuf::from(path))
     }
 }
 
@@ -232,6 +256,56 @@ mod tests {
         assert_eq!(settings.token.load().as_deref(), Some("ours"));
     }
 
+    /// The environment wins over the file, and our names over Platform's, whether they hold the token
+    /// or name a file with it.
+    #[test]
+    fn the_token_comes_from_the_first_source_that_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let holding = |token: &str| {
+            let path = folder.path().join(token);
+            std::fs::write(&path, format!("{token}\n")).expect("written");
+            path.to_string_lossy().into_owned()
+        };
+        let sources = [
+            ("PRISM_SHARED_TOKEN", "a".to_owned(), "a"),
+            ("PRISM_SHARED_TOKEN_FILE", holding("b"), "b"),
+            ("CHALLENGE_SHARED_TOKEN", "c".to_owned(), "c"),
+            ("CHALLENGE_SHARED_TOKEN_FILE", holding("d"), "d"),
+            ("CHALLENGE_TOKEN_FILE", holding("e"), "e"),
+        ];
+        let file = || ConfigFile {
+            shared_token: Some("f".to_owned()),
+            shared_token_file: Some(holding("g").into()),
+            ..ConfigFile::default()
+        };
+        for first in 0..=sources.len() {
+            let look = |name: &str| {
+                let named = sources[first..].iter().find(|(key, ..)| *key == name);
+                named.map(|(_, value, _)| value.clone())
+            };
+            let token = Settings::resolve(file(), &look).expect("valid").token.load();
+            let expected = sources.get(first).map_or("f", |(.., token)| token);
+            assert_eq!(token.as_deref(), Some(expected));
+        }
+        let only_a_file = ConfigFile { shared_token: None, ..file() };
+        let token = Settings::resolve(only_a_file, &|_| None).expect("valid").token.load();
+        assert_eq!(token.as_deref(), Some("g"));
+    }
+
+    #[test]
+    fn the_file_of_the_database_is_known_in_each_way_to_write_it() {
+        for (url, file) in [
+            ("sqlite:///var/lib/p.db", Some("/var/lib/p.db")),
+            ("sqlite:p.db", Some("p.db")),
+            ("sqlite+aiosqlite:////data/p.db", Some("/data/p.db")),
+            ("sqlite::memory:", None),
+            ("postgres://p", None),
+        ] {
+            let settings = settings(&[("PRISM_DATABASE_URL", url)]).expect("valid");
+            assert_eq!(settings.database_file(), file.map(PathBuf::from), "{url}");
+        }
+    }
+
     #[test]
     fn bad_values_name_the_setting() {
         for (name, value) in [
@@ -239,8 +313,15 @@ mod tests {
             ("PRISM_EXECUTION_BACKEND", "magic"),
             ("PRISM_EPOCH_SECONDS", "0"),
             ("PRISM_ALLOW_INSECURE_SIGNATURES", "perhaps"),
+            ("PRISM_MAX_ATTEMPTS", "0"),
+            ("PRISM_MAX_ATTEMPTS", "101"),
+            ("PRISM_LEASE_MS", "99"),
+            ("PRISM_LEASE_MS", "3600001"),
         ] {
-            assert!(matches!(settings(&[(name, value)]), Err(ConfigError::Value { .. })), "{name}");
+            let Err(ConfigError::Value { name: told, .. }) = settings(&[(name, value)]) else {
+                panic!("{name}={value} was accepted");
+            };
+            assert!(name.to_lowercase().ends_with(told), "{name} was called `{told}`");
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Texts of the environment into typed values, with the name of the setting in every complaint.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use prism_domain::time::EpochLength;
 use prism_evaluation::{BackendKind, EvaluationConfig};
 
+use super::secret::TokenSource;
 use super::{ConfigError, Environment};
 
 /// Looks settings up under several names; the first one that is set wins.
@@ -25,6 +28,16 @@ impl<'a> Reader<'a> {
 
     pub(super) fn path(&self, names: &[&str]) -> Option<PathBuf> {
         self.text(names).map(PathBuf::from)
+    }
+
+    /// The token, or the file with it, under the first of its names that is set.
+    pub(super) fn token(&self) -> Option<TokenSource> {
+        let value = |name: &str| self.text(&[name]).map(TokenSource::Value);
+        let file = |names: &[&str]| self.path(names).map(TokenSource::File);
+        value("PRISM_SHARED_TOKEN")
+            .or_else(|| file(&["PRISM_SHARED_TOKEN_FILE"]))
+            .or_else(|| value("CHALLENGE_SHARED_TOKEN"))
+            .or_else(|| file(&["CHALLENGE_SHARED_TOKEN_FILE", "CHALLENGE_TOKEN_FILE"]))
     }
 
     pub(super) fn number<T: FromStr>(
@@ -97,6 +110,19 @@ impl<'a> Reader<'a> {
         })?;
         Ok(config)
     }
+}
+
+/// A value within its range, or a complaint that names the setting and the range.
+pub(super) fn within<T: PartialOrd + Display>(
+    name: &'static str,
+    value: T,
+    range: &RangeInclusive<T>,
+) -> Result<T, ConfigError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let message = format!("`{value}` is not within {} to {}", range.start(), range.end());
+    Err(ConfigError::Value { name, message })
 }
 
 fn backend_named(name: &str) -> Result<BackendKind, ConfigError> {

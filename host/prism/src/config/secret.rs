@@ -3,25 +3,37 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// The shared token. Never shown, never logged.
+/// Where the token stands.
 #[derive(Clone)]
-pub(crate) struct SharedToken {
-    fixed: Option<String>,
-    file: PathBuf,
+pub(super) enum TokenSource {
+    /// In the setting itself.
+    Value(String),
+    /// In a file.
+    File(PathBuf),
 }
 
+/// The shared token. Never shown, never logged.
+#[derive(Clone)]
+pub(crate) struct SharedToken(TokenSource);
+
 impl SharedToken {
-    pub(crate) fn new(fixed: Option<String>, file: PathBuf) -> Self {
-        Self { fixed, file }
+    pub(super) const fn new(source: TokenSource) -> Self {
+        Self(source)
+    }
+
+    /// A token that never changes.
+    pub(crate) const fn fixed(token: String) -> Self {
+        Self(TokenSource::Value(token))
     }
 
     /// The token in force now; the file is read each time so that a rotated secret takes effect at
     /// once. None when nothing is configured.
     pub(crate) fn load(&self) -> Option<String> {
-        if let Some(token) = &self.fixed {
-            return Some(token.clone());
-        }
-        let text = std::fs::read_to_string(&self.file).ok()?;
+        let path = match &self.0 {
+            TokenSource::Value(token) => return Some(token.clone()),
+            TokenSource::File(path) => path,
+        };
+        let text = std::fs::read_to_string(path).ok()?;
         let token = text.trim();
         (!token.is_empty()).then(|| token.to_owned())
     }
