@@ -1,5 +1,6 @@
 //! The trait face of the five policy slots, and what becomes of an answer that is none.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -129,6 +130,13 @@ pub trait Policies: Send + Sync {
     fn current(&self) -> Arc<dyn PolicySet>;
     /// The set of that digest, if it is at hand.
     fn find(&self, digest: Digest) -> Option<Arc<dyn PolicySet>>;
+    /// Loads a set that was stored: `canonical` is its manifest as JSON, `components` are the bytes by
+    /// digest. Blocks while code is checked and compiled; it belongs on a blocking thread.
+    fn restore(
+        &self,
+        canonical: &str,
+        components: &BTreeMap<Digest, Vec<u8>>,
+    ) -> Result<Arc<dyn PolicySet>, PolicyFault>;
 }
 
 /// Reads Python as data, in the sandbox. Calls block.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use prism_domain::evaluation::Progress;
 use prism_domain::ids::SubmissionId;
-use prism_domain::policy::PolicySet;
 use prism_domain::time::Timestamp;
 use prism_domain::submission::{Blame, Event, HoldCause, Stage, State};
 use prism_store::{AttemptRule, Claim, StageCommit, StoreError};
@@ -152,17 +151,11 @@ impl Pipeline {
         tracing::info!(submission = %claim.submission.id, stage = claim.stage.as_str(), attempt = claim.attempt, "stage begins");
         match claim.stage {
             Stage::Facts => facts::run(self, claim).await,
-            Stage::Review => review::run(self, claim, self.policy_set(claim)).await,
+            Stage::Review => review::run(self, claim, self.policy_set(claim).await?).await,
             Stage::Evaluation => evaluation::run(self, claim).await,
-            Stage::Scoring => scoring::run(self, claim, self.policy_set(claim)).await,
-            Stage::Attribution => attribution::run(self, claim, self.policy_set(claim)).await,
+            Stage::Scoring => scoring::run(self, claim, self.policy_set(claim).await?).await,
+            Stage::Attribution => attribution::run(self, claim, self.policy_set(claim).await?).await,
         }
-    }
-
-    /// The set that the submission began with; the present one when it has not begun or its set is gone.
-    fn policy_set(&self, claim: &Claim) -> Arc<dyn PolicySet> {
-        let pinned = claim.submission.policy_set.and_then(|digest| self.policies.find(digest));
-        pinned.unwrap_or_else(|| self.policies.current())
     }
 
     /// Renews the lease until it is lost; never returns while it holds.
@@ -212,8 +205,10 @@ impl Pipeline {
             Remedy::HoldForPolicy => {
                 let cause = HoldCause::PolicyFault;
                 let reason = format!("waiting for a policy: {}", error.code());
+                let asked = self.policy_set(claim).await;
+                let policy_set = asked.unwrap_or_else(|_error| self.policies.current()).digest();
                 let commit = StageCommit {
-                    policy_set: Some(self.policy_set(claim).digest()),
+                    policy_set: Some(policy_set),
                     hold: Some(self.new_hold(claim, &reason, 0.0)),
                     ..StageCommit::new(Event::Held { cause, reason })
                 };

@@ -11,6 +11,7 @@ mod reason;
 mod outcome;
 mod evidence;
 mod project;
+mod pinned;
 mod submit;
 mod facts;
 mod review;

@@ -10,11 +10,12 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use prism_domain::ids::Digest;
-use prism_domain::policy::{Policies, PolicySet, Slot};
+use prism_domain::policy::{FaultClass, Policies, PolicyFault, PolicySet, Slot};
 
 use crate::bound::{BindError, Bound, Export};
 use crate::embedded::{default_component, python_reader};
 use crate::engine::PROFILE;
+use crate::fault::fault;
 use crate::limits::Limits;
 use crate::manifest::SetManifest;
 use crate::policy_set::{LoadedSet, SetError};
@@ -23,6 +24,9 @@ use crate::sandbox::{LoadError, Prepared, Sandbox};
 
 /// Sets that stay loaded besides the one in force, so that going back is a change of a pointer.
 const SETS_KEPT: usize = 8;
+
+/// A stored manifest is not one.
+const POLICY_MANIFEST: &str = "policy-manifest";
 
 /// Settings that replace a component's own defaults, by slot.
 pub type SettingsBySlot = BTreeMap<Slot, Value>;
@@ -161,6 +165,19 @@ impl Policies for Catalog {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|set| set.digest() == digest)?;
         Some(Arc::clone(found) as Arc<dyn PolicySet>)
+    }
+
+    fn restore(
+        &self,
+        canonical: &str,
+        components: &BTreeMap<Digest, Vec<u8>>,
+    ) -> Result<Arc<dyn PolicySet>, PolicyFault> {
+        let manifest: SetManifest = serde_json::from_str(canonical)
+            .map_err(|error| fault(FaultClass::HostGuard, POLICY_MANIFEST, error.to_string()))?;
+        let set = self
+            .load(&manifest, |digest| components.get(&digest).cloned())
+            .map_err(|error| fault(FaultClass::HostGuard, error.code(), error.to_string()))?;
+        Ok(set)
     }
 }
 

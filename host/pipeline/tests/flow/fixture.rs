@@ -91,10 +91,22 @@ impl Fixture {
 
     /// Accepts a submission and brings it to `stage` as if the earlier stages had passed it.
     pub(crate) async fn accept_at(&self, n: u32, stage: Stage, facts: &ProjectFacts) -> SubmissionId {
+        self.accept_under(None, n, stage, facts).await
+    }
+
+    /// The same, begun under the set of that digest.
+    pub(crate) async fn accept_under(
+        &self,
+        policy_set: Option<Digest>,
+        n: u32,
+        stage: Stage,
+        facts: &ProjectFacts,
+    ) -> SubmissionId {
         let id = self.accept(n).await;
         let stored = serde_json::to_vec(facts).expect("JSON");
         for before in Stage::ALL.into_iter().take_while(|before| *before != stage) {
             let mut commit = StageCommit::new(Event::StageDone);
+            commit.policy_set = policy_set;
             if before == Stage::Facts {
                 commit.measurements.push((MeasurementKind::Facts, stored.clone()));
             }
@@ -221,14 +233,21 @@ impl Evaluator for TestEvaluator {
     }
 }
 
-/// The set in force, and nothing besides.
+/// The set in force, and what is to be loaded of stored ones.
 pub(crate) struct TestPolicies {
-    pub(crate) current: Mutex<Arc<TestSet>>,
+    current: Mutex<Arc<TestSet>>,
+    pub(crate) restorable: Mutex<Option<Arc<TestSet>>>,
+    /// What was asked for last: the manifest and the components.
+    pub(crate) asked: Mutex<Option<(String, BTreeMap<Digest, Vec<u8>>)>>,
 }
 
 impl TestPolicies {
     fn new(set: TestSet) -> Self {
-        Self { current: Mutex::new(Arc::new(set)) }
+        Self {
+            current: Mutex::new(Arc::new(set)),
+            restorable: Mutex::default(),
+            asked: Mutex::default(),
+        }
     }
 
     pub(crate) fn put_in_force(&self, set: TestSet) {
@@ -243,6 +262,16 @@ impl Policies for TestPolicies {
 
     fn find(&self, digest: Digest) -> Option<Arc<dyn PolicySet>> {
         Some(self.current()).filter(|set| set.digest() == digest)
+    }
+
+    fn restore(
+        &self,
+        canonical: &str,
+        components: &BTreeMap<Digest, Vec<u8>>,
+    ) -> Result<Arc<dyn PolicySet>, PolicyFault> {
+        *self.asked.lock().expect("no panic before") = Some((canonical.to_owned(), components.clone()));
+        let restorable = self.restorable.lock().expect("no panic before").clone();
+        restorable.map(|set| set as Arc<dyn PolicySet>).ok_or_else(|| fault("policy-profile"))
     }
 }
 

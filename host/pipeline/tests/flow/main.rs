@@ -4,3 +4,4 @@
 mod fixture;
 mod tries;
 mod policy_holds;
+mod pinned;

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::guests::{
     ATTRIBUTOR_THAT_CALLS_ANOTHER_POLICY, GOOD, Guest, NETWORK_WIT, REACHES_OUT, component,
 };
-use crate::kit::{EMBEDDED, assess, assessor, set_with};
+use crate::kit::{EMBEDDED, assess, assessor, comparison, set_with};
 
 fn refused(slot: Slot, wasm: &[u8]) -> String {
     match set_with(slot, wasm, json!({}), Limits::of(slot)) {
@@ -163,4 +163,26 @@ fn embedded_components_pass_the_check_for_uploads() {
     sandbox.check(prism_policy::World::PythonReader, reader).expect("fits");
     let log = sandbox.check(prism_policy::World::PythonReader, default_component(Slot::Review));
     assert!(log.is_err());
+}
+
+#[test]
+fn a_stored_set_is_restored_as_the_one_it_was() {
+    let policies: &dyn Policies = &EMBEDDED.0;
+    let manifest = EMBEDDED.0.loaded().manifest().clone();
+    let wasm = Guest::assessing(GOOD).build();
+    let mut other = manifest;
+    let revision = other.0.get_mut(&Slot::Thresholds).expect("filled");
+    revision.component = prism_domain::ids::Digest::of(&wasm);
+    revision.settings = json!({"of": "restored"});
+    let canonical = serde_json::to_string(&other).expect("JSON");
+    let stored = BTreeMap::from([(prism_domain::ids::Digest::of(&wasm), wasm)]);
+    let restored = policies.restore(&canonical, &stored).expect("restored");
+    assert_eq!(restored.digest(), other.digest());
+    assert!(policies.find(other.digest()).is_some(), "it stays loaded");
+    restored.assess(&comparison()).expect("it answers");
+
+    let refusal = |canonical: &str| policies.restore(canonical, &stored).err().expect("refused").code;
+    assert_eq!(refusal("{\"review\": 1}"), "policy-manifest");
+    let foreign = canonical.replace("restored\"", "another\"").replace(prism_policy::PROFILE, "of-another-build");
+    assert_eq!(refusal(&foreign), "profile-unknown");
 }

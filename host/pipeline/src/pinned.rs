@@ -1,0 +1,51 @@
+//! Which policy set decides about a submission: the one that it began with, also after an upgrade.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prism_domain::ids::Digest;
+use prism_domain::policy::PolicySet;
+use prism_store::Claim;
+
+use crate::Pipeline;
+use crate::outcome::StageError;
+use crate::project::on_blocking_thread;
+
+impl Pipeline {
+    /// The set that the submission began with; the present one when it has not begun, or when this
+    /// build cannot load its set any more. Each decision records which set took it.
+    pub(crate) async fn policy_set(&self, claim: &Claim) -> Result<Arc<dyn PolicySet>, StageError> {
+        let Some(digest) = claim.submission.policy_set else {
+            return Ok(self.policies.current());
+        };
+        if let Some(set) = self.policies.find(digest) {
+            return Ok(set);
+        }
+        match self.restored(digest).await {
+            Err(StageError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(submission = %claim.submission.id, policy_set = %digest, %error, cause,
+                    "a stored policy set cannot be loaded; the present one decides instead");
+                Ok(self.policies.current())
+            }
+            set => set,
+        }
+    }
+
+    /// A stored set, loaded again.
+    async fn restored(&self, digest: Digest) -> Result<Arc<dyn PolicySet>, StageError> {
+        let missing = StageError::Missing { what: "policy set" };
+        let Some(stored) = self.store.policy_set(digest).await? else { return Err(missing) };
+        let mut components = BTreeMap::new();
+        for component in stored.components.into_values() {
+            if let Some(bytes) = self.store.blob(component).await? {
+                components.insert(component, bytes);
+            }
+        }
+        let policies = Arc::clone(&self.policies);
+        let canonical = stored.canonical;
+        let set = on_blocking_thread(move || policies.restore(&canonical, &components)).await??;
+        if set.digest() == digest { Ok(set) } else { Err(missing) }
+    }
+}
