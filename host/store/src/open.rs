@@ -1,5 +1,8 @@
 //! Opening a database: the URL, the schema, the writer and the readers.
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,13 +57,11 @@ impl Store {
     ///
     /// `sqlite:///absolute/path` and `sqlite:path` name the file as they stand; `sqlite+aiosqlite:///path`
     /// is read as `SQLAlchemy` reads it, where a fourth slash makes the path absolute. The parent
-    /// folder is created. Must be called inside a Tokio runtime.
+    /// folder is created. What is created can be read by its owner alone, for the database holds the key
+    /// that coming seeds follow from. Must be called inside a Tokio runtime.
     pub async fn open(url: &str, options: &StoreOptions) -> Result<Self, StoreError> {
         let path = path_of(url).ok_or_else(|| StoreError::InvalidUrl(url.to_owned()))?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            std::fs::create_dir_all(parent)
-                .map_err(|source| StoreError::from(sqlx::Error::Io(source)))?;
-        }
+        create_private(&path).map_err(|source| StoreError::from(sqlx::Error::Io(source)))?;
         let base = SqliteConnectOptions::new()
             .filename(&path)
             .foreign_keys(true)
@@ -111,6 +112,19 @@ impl Store {
     /// The file of the database.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Creates the file and its folder for their owner alone, where they are missing. SQLite gives the files
+/// beside it the permissions of the database.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_empty) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

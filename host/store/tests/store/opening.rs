@@ -1,5 +1,7 @@
 //! Opening and closing.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use futures_util::future::join_all;
 use prism_store::{Store, StoreError, StoreOptions};
 
@@ -85,4 +87,29 @@ async fn processes_that_start_together_share_the_key_of_the_first() {
     );
     assert_eq!(one.expect("drawn"), two.expect("drawn"));
     assert_eq!(other.shared_secret("another", [3; 32]).await.expect("drawn"), [3; 32]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_created_is_its_owners_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("new/data");
+    let address = format!("sqlite://{}", data.join("prism.db").display());
+    let store = Store::open(&address, &StoreOptions::default()).await.expect("opens");
+    store.accept(new(1)).await.expect("accepted");
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).expect("is there").permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&data), 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&data).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 2, "the database and its log");
+    store.close().await;
+    // What somebody opened to others on purpose stays so.
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o750)).expect("set");
+    Store::open(&address, &StoreOptions::default()).await.expect("opens").close().await;
+    assert_eq!(mode(&data), 0o750);
 }
