@@ -58,8 +58,14 @@ fn a_missing_path_is_an_error_and_not_a_verdict() {
 }
 
 #[test]
-fn weights_of_an_empty_ledger_are_empty() {
+fn weights_are_asked_of_a_database_that_exists() {
     let folder = tempfile::tempdir().expect("a folder");
+    let output = prism(&folder, &["weights", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no database"));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing was made");
+    let file = folder.path().join("prism.sqlite3");
+    std::fs::write(file, "").expect("an empty database");
     let output = prism(&folder, &["weights", "--json"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(json(&output)["weights"], Value::Array(Vec::new()));
@@ -81,8 +87,31 @@ fn doctor_finds_what_the_tests_need() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = prism(&folder, &["doctor", "--json"]);
     let checks = json(&output);
-    for name in ["policies", "token"] {
+    for name in ["policies", "token", "database"] {
         let check = checks.as_array().expect("a list").iter().find(|check| check["name"] == name);
         assert_eq!(check.expect(name)["ok"], true, "{checks}");
     }
+}
+
+#[test]
+fn doctor_finds_a_database_that_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("prism.sqlite3"), "something else altogether").expect("written");
+    let checks = json(&prism(&folder, &["doctor", "--json"]));
+    let check = checks.as_array().expect("a list").iter().find(|check| check["name"] == "database");
+    let check = check.expect("a check");
+    assert_eq!(check["ok"], false, "{checks}");
+    assert!(check["detail"].as_str().is_some_and(|told| told.contains("not a SQLite database")), "{check}");
+}
+
+#[test]
+fn a_finding_about_a_whole_file_names_no_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let project = folder.path().join("project");
+    std::fs::create_dir(&project).expect("a folder");
+    std::fs::write(project.join("model.py"), "x = 1\n").expect("written");
+    std::fs::write(project.join("prism.yaml"), "kind: nonsense\n").expect("written");
+    let output = prism(&folder, &["check", &project.to_string_lossy()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("prism.yaml") && !text.contains(":0"), "{text}");
 }

@@ -48,7 +48,12 @@ pub(super) fn tell(report: &CheckReport) {
     for finding in findings {
         let place = finding.location.as_ref().map_or_else(
             || "project".to_owned(),
-            |at| format!("{}:{}:{}", at.path, at.line, at.column),
+            // Zero stands for the whole file, or the whole line.
+            |at| match (at.line, at.column) {
+                (0, _) => at.path.clone(),
+                (line, 0) => format!("{}:{line}", at.path),
+                (line, column) => format!("{}:{line}:{column}", at.path),
+            },
         );
         let severity = match finding.severity {
             Severity::Note => "note",

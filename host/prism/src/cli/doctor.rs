@@ -1,13 +1,20 @@
 //! `prism doctor`: what this machine lacks, and how to mend it.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use prism_evaluation::Checkup;
+use rustix::fs::{Access, access};
 
 use super::{output, runtime};
 use crate::config::Settings;
 use crate::wire;
+
+/// How each SQLite database begins.
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -17,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut checks = vec![policies(settings), token(settings)];
+    let mut checks = vec![policies(settings), token(settings), database(settings)];
     checks.extend(runtime::block_on(prism_evaluation::doctor(&settings.evaluation))?);
     let healthy = checks.iter().all(|check| check.ok);
     if arguments.json {
@@ -51,5 +58,44 @@ fn token(settings: &Settings) -> Checkup {
         ok: configured,
         detail: if configured { "configured" } else { "none is configured" }.to_owned(),
         remedy: "set PRISM_SHARED_TOKEN_FILE (or PRISM_SHARED_TOKEN)".to_owned(),
+    }
+}
+
+fn database(settings: &Settings) -> Checkup {
+    let found = match settings.database_file() {
+        Some(file) => database_at(&file),
+        None => Err(format!("`{}` names no SQLite file", settings.database_url)),
+    };
+    Checkup {
+        name: "database".to_owned(),
+        ok: found.is_ok(),
+        detail: found.unwrap_or_else(|wrong| wrong),
+        remedy: "make the data folder writable, or set PRISM_DATA_DIR or PRISM_DATABASE_URL".to_owned(),
+    }
+}
+
+/// Looks at the file from outside: opening it as the server does would bring its schema up to date.
+fn database_at(file: &Path) -> Result<String, String> {
+    let shown = file.display();
+    let folder = file.ancestors().skip(1).find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The write-ahead log lies beside the database, so that the folder is written to in any case.
+    let writable = folder.is_dir() && access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    if !writable {
+        return Err(format!("`{}` cannot be written to", folder.display()));
+    }
+    if !file.exists() {
+        return Ok(format!("`{shown}` is not there yet; `prism serve` makes it"));
+    }
+    access(file, Access::READ_OK | Access::WRITE_OK)
+        .map_err(|error| format!("`{shown}` cannot be read and written: {error}"))?;
+    let mut start = Vec::new();
+    let length = SQLITE_MAGIC.len() as u64;
+    let read = File::open(file).and_then(|file| file.take(length).read_to_end(&mut start));
+    match read {
+        Err(error) => Err(format!("`{shown}` cannot be read: {error}")),
+        Ok(0) => Ok(format!("`{shown}` is empty; `prism serve` fills it")),
+        Ok(_) if start == SQLITE_MAGIC => Ok(format!("`{shown}` is there")),
+        Ok(_) => Err(format!("`{shown}` is not a SQLite database")),
     }
 }

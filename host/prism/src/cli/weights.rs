@@ -17,7 +17,12 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(mut settings: Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(file) = settings.database_file().filter(|file| !file.exists()) {
+        anyhow::bail!("there is no database `{}`: start `prism serve` once, or set PRISM_DATA_DIR", file.display());
+    }
+    // Whoever only asks must not clear away what another process is about to pick up.
+    settings.workers = 0;
     let weights = runtime::block_on(async {
         let pipeline = wire::pipeline(&settings).await?;
         let weights = pipeline.current_weights().await?;
