@@ -26,10 +26,12 @@ async fn refused(request: RequestBuilder, status: u16, code: &str) -> Value {
     let response = request.send().await.expect("an answer");
     let got = response.status().as_u16();
     let kind = response.headers().get("content-type").cloned();
+    let id = header(&response, "x-request-id");
     let body: Value = response.json().await.expect("a problem");
     assert_eq!((got, body["code"].as_str()), (status, Some(code)), "{body}");
     assert_eq!(kind.expect("a type"), "application/problem+json");
     assert!(body["detail"].is_string() && body["fault"].is_string(), "{body}");
+    assert_eq!(body["request_id"], id.as_str(), "{body}");
     body
 }
 
@@ -240,6 +242,80 @@ async fn a_client_that_dawdles_over_its_header_is_cut_off() {
     let answer = closed.await.expect("read").expect("closed within the time limit");
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
     prism.get("/health").await;
+}
+
+/// Uploads are the miner's doing; what is wrong with a request of Platform's own is not.
+#[tokio::test]
+async fn a_problem_names_whose_doing_it_was() {
+    let prism = Prism::start(&Settings::api_only());
+    let bridge = "/internal/v1/bridge/submissions";
+    let weights = "/internal/v1/get_weights";
+    let of_platform = [
+        refused(prism.request("POST", bridge).body("x"), 401, "auth-missing").await,
+        refused(prism.request("GET", weights).bearer_auth(TOKEN), 400, "slug-mismatch").await,
+        refused(prism.internal("POST", bridge).body("x"), 422, "request-invalid").await,
+        refused(prism.internal("GET", bridge), 405, "method-not-allowed").await,
+        refused(prism.internal("GET", "/internal/v1/nowhere"), 404, "not-found").await,
+    ];
+    for body in of_platform {
+        assert_eq!(body["fault"], "platform", "{body}");
+    }
+    let upload = || prism.internal("POST", bridge).header("X-Platform-Verified-Hotkey", "alice");
+    let of_miners = [
+        refused(upload().body(""), 422, "submission-invalid").await,
+        refused(upload().body(vec![0; 2_000_001]), 413, "submission-too-large").await,
+        refused(upload().body(vec![0; 20_000_000]), 413, "body-too-large").await,
+        refused(prism.request("GET", "/nowhere"), 404, "not-found").await,
+        refused(prism.request("POST", "/v1/submissions").body("{}"), 422, "signature-missing").await,
+    ];
+    for body in of_miners {
+        assert_eq!(body["fault"], "miner", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_body_that_is_no_json_is_told_where() {
+    let prism = Prism::start(&Settings::api_only());
+    let body = refused(signed_by_alice(&prism, "nonce-0030", 0, "{"), 422, "json-invalid").await;
+    assert_eq!(body["errors"][0]["type"], "json_invalid", "{body}");
+    assert_eq!(body["errors"][0]["loc"][0], "body", "{body}");
+    let bridge = prism
+        .internal("POST", "/internal/v1/bridge/submissions")
+        .header("X-Platform-Verified-Hotkey", "alice")
+        .header("Content-Type", "application/json");
+    let body = refused(bridge.body("{"), 400, "json-invalid").await;
+    assert_eq!(body["detail"], "invalid JSON submission");
+}
+
+/// Each described route exists for its method; the last resort of the router answers `Not Found`.
+#[tokio::test]
+async fn what_is_described_is_there() {
+    let prism = Prism::start(&Settings::api_only());
+    for (document, least) in [("/openapi.json", 12), ("/internal/v1/openapi.json", 12)] {
+        let described = prism.get_internal(document).await;
+        let paths = described["paths"].as_object().expect("paths");
+        assert!(paths.len() >= least && paths.contains_key(document), "{described}");
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().expect("operations") {
+                let asked = path.replace("{id}", "x");
+                let response = prism.internal(&method.to_uppercase(), &asked).send().await.expect("an answer");
+                assert_ne!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+                let body = response.text().await.expect("a body");
+                assert!(!body.contains("\"Not Found\",\"fault\""), "{method} {path}: {body}");
+                let parameters = operation["parameters"].as_array().expect("a list");
+                let has_id = parameters.iter().any(|parameter| parameter["name"] == "id");
+                assert_eq!(has_id, path.contains("{id}"), "{operation}");
+            }
+        }
+    }
+    let nowhere = prism.internal("GET", "/nowhere").send().await.expect("an answer");
+    let body = nowhere.text().await.expect("a body");
+    assert!(body.contains("\"Not Found\",\"fault\""), "the test above looks for this: {body}");
+    let internal = prism.get_internal("/internal/v1/openapi.json").await;
+    let bridge = &internal["paths"]["/internal/v1/bridge/submissions"]["post"];
+    for kind in ["application/json", "application/zip", "text/x-python"] {
+        assert!(bridge["requestBody"]["content"][kind].is_object(), "{bridge}");
+    }
 }
 
 /// A refused request spends no nonce (D39).

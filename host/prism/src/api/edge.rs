@@ -7,8 +7,10 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::problem::Problem;
+use super::problem::{Asked, Problem, while_asked};
 
+/// What Platform and operators ask for begins with this.
+const INTERNAL_PREFIX: &str = "/internal/";
 const REQUEST_ID: &str = "x-request-id";
 
 pub(super) async fn not_found(request: Request) -> Response {
@@ -42,7 +44,11 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
         *request.method_mut() = Method::OPTIONS;
     }
     let id = uuid::Uuid::new_v4().to_string();
-    let mut response = next.run(request).await;
+    let asked = Asked {
+        request_id: id.clone(),
+        internal: request.uri().path().starts_with(INTERNAL_PREFIX),
+    };
+    let mut response = while_asked(asked, next.run(request)).await;
     let headers = response.headers_mut();
     if let Some(allow) = headers.get(header::ALLOW)
         && allow.as_bytes() == b"GET,HEAD"

@@ -5,6 +5,7 @@ use axum::response::Html;
 use serde_json::{Map, Value, json};
 
 use super::auth::Internal;
+use super::limits::{ARCHITECTURES_DEFAULT, ROWS_MAX, VARIANTS_DEFAULT};
 
 /// A route in one line.
 struct Described {
@@ -32,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 11] = [
+const INTERNAL: [Described; 12] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route("post", "/internal/v1/bridge/submissions", "An upload of a hotkey that Platform verified"),
     route("get", "/internal/v1/component-review/holds", "What waits for an operator"),
@@ -44,6 +45,7 @@ const INTERNAL: [Described; 11] = [
     route("post", "/internal/v1/validators/assignments/{id}/accept", "Always 404: nothing is assigned"),
     route("post", "/internal/v1/validators/assignments/{id}/reject", "Always 404: nothing is assigned"),
     route("post", "/internal/v1/validators/assignments/{id}/result", "Always 404: nothing is assigned"),
+    route("get", "/internal/v1/openapi.json", "This description"),
 ];
 
 pub(super) async fn public() -> Json<Value> {
@@ -90,28 +92,110 @@ fn document(routes: &[Described], internal: bool) -> Value {
 }
 
 fn operation(described: &Described, internal: bool) -> Value {
-    let parameters: Vec<Value> = if described.path.contains("{id}") {
-        vec![json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}})]
-    } else {
-        Vec::new()
-    };
     let security = if internal { json!([{"platform": []}]) } else { json!([]) };
-    json!({
+    let mut operation = json!({
         "summary": described.summary,
-        "parameters": parameters,
+        "parameters": parameters(described.path),
         "security": security,
         "responses": {
             "200": {"description": "As summarised", "content": {"application/json": {"schema": {}}}},
             "default": {"description": "A problem", "content": {"application/problem+json":
                 {"schema": {"$ref": "#/components/schemas/Problem"}}}},
         },
-    })
+    });
+    if let (Some(content), Some(members)) = (body(described.path), operation.as_object_mut()) {
+        members.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+    }
+    operation
+}
+
+/// What a route reads besides its body.
+fn parameters(path: &str) -> Vec<Value> {
+    let mut list = Vec::new();
+    if path.contains("{id}") {
+        list.push(parameter("path", "id", true, &json!({"type": "string", "format": "uuid"})));
+    }
+    let rows = |default: u32| {
+        let schema = json!({"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": default});
+        parameter("query", "limit", false, &schema)
+    };
+    let bounded = json!({"type": "string", "minLength": 1, "maxLength": 128});
+    let text = json!({"type": "string", "minLength": 1});
+    match path {
+        "/readyz" => list.push(parameter("query", "verbose", false, &json!({"type": "string"}))),
+        "/v1/architectures" => list.push(rows(ARCHITECTURES_DEFAULT)),
+        "/v1/training-variants" => {
+            list.push(parameter("query", "architecture_id", false, &json!({"type": "string"})));
+            list.push(rows(VARIANTS_DEFAULT));
+        }
+        "/v1/submissions" => {
+            list.push(parameter("header", "X-Hotkey", true, &bounded));
+            list.push(parameter("header", "X-Signature", true, &text));
+            list.push(parameter("header", "X-Nonce", true, &bounded));
+            list.push(parameter("header", "X-Timestamp", true, &text));
+            list.push(parameter("header", "Idempotency-Key", false, &bounded));
+        }
+        "/internal/v1/bridge/submissions" => {
+            list.push(parameter("header", "X-Platform-Verified-Hotkey", true, &bounded));
+            list.push(parameter("header", "X-Submission-Filename", false, &bounded));
+            list.push(parameter("header", "Idempotency-Key", false, &bounded));
+        }
+        "/internal/v1/get_weights" => {
+            list.push(parameter("header", "X-Platform-Challenge-Slug", true, &text));
+        }
+        "/internal/v1/validators/assignments/next" => {
+            list.push(parameter("header", "X-Validator-Hotkey", true, &bounded));
+        }
+        _ => {}
+    }
+    list
+}
+
+fn parameter(place: &str, name: &str, required: bool, schema: &Value) -> Value {
+    json!({"name": name, "in": place, "required": required, "schema": schema})
+}
+
+/// The bodies that a route takes, by media type.
+fn body(path: &str) -> Option<Value> {
+    let submission = json!({"schema": {
+        "type": "object",
+        "required": ["code"],
+        "properties": {
+            "code": {"type": "string", "minLength": 1, "description": "Python text; of a ZIP the base64"},
+            "filename": {"type": "string", "maxLength": 128, "default": "model.py",
+                "pattern": "^[A-Za-z0-9_.-]+\\.(py|zip)$"},
+            "metadata": {"type": "object", "default": {}},
+        },
+    }});
+    let bytes = json!({"schema": {"type": "string", "format": "binary"}});
+    match path {
+        "/v1/submissions" => Some(json!({"application/json": submission})),
+        "/internal/v1/bridge/submissions" => Some(json!({
+            "application/json": submission, "application/zip": bytes, "text/x-python": bytes,
+        })),
+        "/internal/v1/component-review/holds/{id}/resolve" => {
+            let id = json!({"type": "string", "format": "uuid"});
+            Some(json!({"application/json": {"schema": {
+                "type": "object",
+                "required": ["architecture_action"],
+                "properties": {
+                    "architecture_action": {"enum": ["new", "existing", "transfer", "reject"]},
+                    "training_action": {"enum": ["new", "existing", "transfer", "reject", "none"],
+                        "default": "none"},
+                    "architecture_id": id,
+                    "training_variant_id": id,
+                    "reason": {"type": "string"},
+                },
+            }}}))
+        }
+        _ => None,
+    }
 }
 
 fn problem_schema() -> Value {
     json!({
         "type": "object",
-        "required": ["type", "title", "status", "code", "detail", "fault"],
+        "required": ["type", "title", "status", "code", "detail", "fault", "request_id"],
         "properties": {
             "type": {"type": "string", "format": "uri"},
             "title": {"type": "string"},
@@ -119,6 +203,7 @@ fn problem_schema() -> Value {
             "code": {"type": "string", "description": "Stable; what a program should look at"},
             "detail": {"type": "string"},
             "fault": {"enum": ["miner", "platform", "worker", "policy"]},
+            "request_id": {"type": "string", "format": "uuid", "description": "As in the header X-Request-Id"},
             "errors": {"type": "array", "items": {"type": "object"}},
         },
     })

@@ -16,6 +16,24 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds after which a client may come back when we are busy.
 const RETRY_AFTER_S: &str = "1";
 
+/// The request that is being answered.
+pub(super) struct Asked {
+    /// Its identifier, as in the header `X-Request-Id`.
+    pub(super) request_id: String,
+    /// Whether it is for a route of Platform and operators.
+    pub(super) internal: bool,
+}
+
+tokio::task_local! {
+    /// Set around each request, so that a problem made anywhere below names it without carrying it along.
+    static ASKED: Asked;
+}
+
+/// Answers a request; every [`Problem`] shown meanwhile is a problem of that request.
+pub(super) async fn while_asked<F: Future>(asked: Asked, answer: F) -> F::Output {
+    ASKED.scope(asked, answer).await
+}
+
 /// A request that is not answered as asked.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -23,6 +41,7 @@ pub(super) struct Problem {
     code: &'static str,
     detail: String,
     fault: Blame,
+    about_upload: bool,
     errors: Vec<Value>,
     headers: Vec<(header::HeaderName, &'static str)>,
 }
@@ -30,7 +49,25 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let fault = if status.is_server_error() { Blame::Platform } else { Blame::Miner };
-        Self { status, code, detail: detail.into(), fault, errors: Vec::new(), headers: Vec::new() }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            fault,
+            about_upload: false,
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The miner's upload is at fault, although it was Platform that sent it on.
+    pub(super) fn about_the_upload(self) -> Self {
+        Self { about_upload: true, ..self }
+    }
+
+    /// On internal routes the caller is Platform or an operator: only an upload can be the miner's doing.
+    fn blame(&self, internal: bool) -> Blame {
+        if internal && !self.about_upload { Blame::Platform } else { self.fault }
     }
 
     pub(super) fn not_found(detail: &str) -> Self {
@@ -72,7 +109,8 @@ impl Problem {
             text.push_str(&cause.to_string());
             source = cause.source();
         }
-        tracing::error!(error = %text, "request failed");
+        let request_id = ASKED.try_with(|asked| asked.request_id.clone()).unwrap_or_default();
+        tracing::error!(error = %text, request_id, "request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
     }
 
@@ -93,13 +131,17 @@ fn path(loc: &Value) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let (request_id, internal) = ASKED
+            .try_with(|asked| (Some(asked.request_id.clone()), asked.internal))
+            .unwrap_or_default();
         let mut body = json!({
             "type": format!("https://prism.invalid/problems/{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "code": self.code,
             "detail": self.detail,
-            "fault": self.fault.as_str(),
+            "fault": self.blame(internal).as_str(),
+            "request_id": request_id,
         });
         if let (false, Some(members)) = (self.errors.is_empty(), body.as_object_mut()) {
             members.insert("errors".to_owned(), Value::Array(self.errors));
@@ -159,7 +201,7 @@ impl From<ResolveError> for Problem {
 impl From<UploadError> for Problem {
     fn from(error: UploadError) -> Self {
         let code = error.code();
-        match error {
+        let problem = match error {
             UploadError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, error.to_string())
             }
@@ -171,7 +213,8 @@ impl From<UploadError> for Problem {
                 }
             }
             UploadError::Fields(fields) => Self::fields(code, fields),
-        }
+        };
+        problem.about_the_upload()
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use prism_domain::ids::{Digest, Hotkey};
 use prism_domain::time::Timestamp;
-use prism_intake::{SignatureScheme, SignedHeaders, UnparsedHeaders, Upload, parse_hotkey};
+use prism_intake::{SignatureScheme, SignedHeaders, UnparsedHeaders, Upload, UploadError, parse_hotkey};
 use prism_pipeline::SubmitRequest;
 use prism_store::Nonce;
 use serde_json::{Value, json};
@@ -32,7 +32,9 @@ pub(super) async fn bridge(
     let (parts, body) = request.into_parts();
     let headers = parts.headers;
     let hotkey = verified_hotkey(&headers)?;
-    let body = read_body(&headers, body, state.limits.body_bytes()).await?;
+    let body = read_body(&headers, body, state.limits.body_bytes())
+        .await
+        .map_err(Problem::about_the_upload)?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let filename = headers.get("x-submission-filename").map(HeaderValue::as_bytes);
     let upload = prism_intake::accept_bridge(&body, filename, content_type, &state.limits)?;
@@ -76,7 +78,11 @@ pub(super) async fn direct(
                 "input": Value::Null})],
         ));
     }
-    let upload = prism_intake::accept_json(&body, &state.limits)?;
+    let upload = prism_intake::accept_json(&body, &state.limits).map_err(|error| match error {
+        // The bridge answers 400 to this, as the predecessor did; this route names the place.
+        UploadError::Json(field) => Problem::fields("json-invalid", vec![field]),
+        other => other.into(),
+    })?;
     let hotkey = checked_hotkey(&signed.hotkey)?;
     let nonce = spent_nonce(&signed, now, i64::from(state.settings.signature_ttl_seconds));
     store(&state, hotkey, upload, &body, &headers, Some(nonce)).await
