@@ -52,18 +52,22 @@ fn comparison(
     }
 }
 
-/// Incumbent loss minus candidate loss per rung and seed. Both were paired with the same reference on
-/// the same data order, so the reference's own noise cancels out of the difference of their gains.
+/// Incumbent loss minus candidate loss for each seed, on average over the rungs that both have. Both were
+/// paired with the same reference on the same data order, so the reference's own noise cancels out of the
+/// difference of their gains. Rungs of one seed share that order and are no independent samples: a seed
+/// counts once.
 fn paired_gains(candidate: &[PairedDifference], incumbent: &[PairedDifference]) -> Vec<f64> {
     let theirs: BTreeMap<_, _> =
         incumbent.iter().map(|pair| ((&pair.size_id, pair.seed_index), pair.gain_bpb)).collect();
-    candidate
-        .iter()
-        .filter_map(|pair| {
-            let incumbent = theirs.get(&(&pair.size_id, pair.seed_index))?;
-            Some(pair.gain_bpb - incumbent)
-        })
-        .collect()
+    let mut by_seed: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for pair in candidate {
+        if let Some(incumbent) = theirs.get(&(&pair.size_id, pair.seed_index)) {
+            let (sum, rungs) = by_seed.entry(pair.seed_index).or_default();
+            *sum += pair.gain_bpb - incumbent;
+            *rungs += 1.0;
+        }
+    }
+    by_seed.into_values().map(|(sum, rungs)| sum / rungs).collect()
 }
 
 #[cfg(test)]
@@ -71,14 +75,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_shared_rungs_and_seeds_are_paired() {
+    fn a_seed_counts_once_and_only_with_shared_rungs() {
         let pair = |size: &str, seed_index, gain_bpb| PairedDifference {
             size_id: size.to_owned(),
             seed_index,
             gain_bpb,
         };
-        let candidate = [pair("s0", 0, 0.3), pair("s0", 1, 0.2), pair("s1", 0, 0.5)];
-        let incumbent = [pair("s0", 1, 0.1), pair("s0", 0, 0.0), pair("s2", 0, 9.0)];
-        assert_eq!(paired_gains(&candidate, &incumbent), vec![0.3, 0.1]);
+        let candidate = [
+            pair("s0", 1, 0.25),
+            pair("s0", 0, 0.5),
+            pair("s1", 0, 0.25),
+            pair("s1", 1, 8.0),
+            pair("s0", 2, 8.0),
+        ];
+        let incumbent = [pair("s0", 1, 0.125), pair("s0", 0, 0.0), pair("s1", 0, 0.0), pair("s2", 0, 9.0)];
+        // Seed 0 on both rungs, seed 1 on the one that both have, seed 2 not at all.
+        assert_eq!(paired_gains(&candidate, &incumbent), vec![0.375, 0.125]);
     }
 }
