@@ -3,15 +3,21 @@
 use prism_domain::evaluation::{EvaluationFault, EvaluationJob, Measured, ProjectTree};
 use prism_domain::facts::ProjectFacts;
 use prism_domain::ids::{EvaluationId, FamilyId};
-use prism_domain::submission::{Blame, Event};
+use prism_domain::submission::{Blame, Event, ProjectKind};
 use prism_store::{Claim, MeasurementKind, StageCommit};
 
 use crate::Pipeline;
 use crate::outcome::StageError;
 use crate::project::tree;
 
+/// The most of a family's name that is repeated, in characters.
+const TARGET_NAME_MAX_CHARS: usize = 100;
+
 pub(crate) async fn run(pipeline: &Pipeline, claim: &Claim) -> Result<StageCommit, StageError> {
-    let job = load(pipeline, claim).await?;
+    let job = match load(pipeline, claim).await? {
+        Ok(job) => job,
+        Err(reason) => return Ok(StageCommit::new(Event::Rejected { reason })),
+    };
     let id = job.submission_id;
     let measured = pipeline
         .evaluator
@@ -24,7 +30,11 @@ pub(crate) async fn run(pipeline: &Pipeline, claim: &Claim) -> Result<StageCommi
     }
 }
 
-async fn load(pipeline: &Pipeline, claim: &Claim) -> Result<EvaluationJob, StageError> {
+/// What is to be measured, or why there is nothing to train.
+async fn load(
+    pipeline: &Pipeline,
+    claim: &Claim,
+) -> Result<Result<EvaluationJob, String>, StageError> {
     let submission = &claim.submission;
     let facts: ProjectFacts =
         pipeline.load_measurement(submission.id, MeasurementKind::Facts, "facts").await?;
@@ -36,9 +46,12 @@ async fn load(pipeline: &Pipeline, claim: &Claim) -> Result<EvaluationJob, Stage
         facts.source.entry_functions.iter().any(|function| function.name == "build_model");
     let architecture =
         if brings_model { None } else { canonical_project(pipeline, &facts).await? };
+    if !brings_model && architecture.is_none() && facts.kind == ProjectKind::TrainingForArch {
+        return Ok(Err(no_target(facts.target_family.as_deref())));
+    }
     let beacon = &pipeline.beacon;
     let evaluation = uuid::Builder::from_random_bytes(beacon.evaluation_bytes(submission.id));
-    Ok(EvaluationJob {
+    Ok(Ok(EvaluationJob {
         submission_id: submission.id,
         evaluation_id: EvaluationId::new(evaluation.into_uuid()),
         kind: facts.kind,
@@ -48,7 +61,19 @@ async fn load(pipeline: &Pipeline, claim: &Claim) -> Result<EvaluationJob, Stage
         architecture,
         seeds: beacon.seeds(submission.epoch, pipeline.config.seeds),
         secret: beacon.secret(submission.id),
-    })
+    }))
+}
+
+/// The sentence that clients see. The name comes from the upload: it is cut short.
+fn no_target(named: Option<&str>) -> String {
+    let target = match named {
+        Some(name) => {
+            let name: String = name.chars().take(TARGET_NAME_MAX_CHARS).collect();
+            format!("no architecture family has the id `{name}`")
+        }
+        None => "no architecture family is named".to_owned(),
+    };
+    format!("ATTR-NO-TARGET: {target}, and the project has no `build_model` of its own")
 }
 
 /// The project that stands for the family that a training names as its target.

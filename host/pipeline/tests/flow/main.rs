@@ -5,3 +5,4 @@ mod fixture;
 mod tries;
 mod policy_holds;
 mod pinned;
+mod evaluations;
