@@ -6,11 +6,11 @@ use prism_domain::finding::Finding;
 use prism_domain::ids::SubmissionId;
 use prism_domain::policy::{PolicyFault, PolicySet, SourceReader};
 use prism_domain::review::{ReviewDecision, ReviewInput};
-use prism_intake::Rejection;
+use prism_intake::{ArchiveLimits, Project, Rejection};
 use serde::Serialize;
 
 use crate::facts::{Read, decide};
-use crate::project::{tree, unpacked};
+use crate::project::tree;
 
 /// The verdict on an upload.
 #[derive(Debug, Serialize)]
@@ -57,4 +57,9 @@ pub fn project_tree(
     entrypoint: &str,
 ) -> Result<ProjectTree, Rejection> {
     Ok(tree(&unpacked(filename, bytes)?, entrypoint))
+}
+
+/// Unpacks an upload under the limits that a server has when nothing else is said.
+fn unpacked(filename: &str, bytes: &[u8]) -> Result<Project, Rejection> {
+    prism_intake::unpack(filename, bytes, &ArchiveLimits::default())
 }

@@ -1,6 +1,7 @@
 //! The workers: claim what is due, do it under a lease, commit; give back what cannot be done.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const LIGHT_STAGES: [Stage; 4] = [Stage::Facts, Stage::Review, Stage::Scoring, S
 const IDLE_MS: u64 = 500;
 /// A lease is renewed this many times before it would run out.
 const HEARTBEATS_PER_LEASE: i64 = 4;
+/// Progress is written down no more often than this, milliseconds.
+const PROGRESS_MS: u64 = 2_000;
 /// Longest rest between tries, milliseconds.
 const RETRY_MAX_MS: i64 = 600_000;
 
@@ -123,6 +126,7 @@ impl Pipeline {
         let outcome = tokio::select! {
             outcome = self.perform(&claim) => outcome,
             lost = self.keep_lease(&claim) => Err(StageError::Store(lost)),
+            never = self.note_progress(&claim) => match never {},
             () = stop.cancelled() => {
                 self.give_back(&claim, "the worker stops", self.clock.now(), AttemptRule::Forgiven).await;
                 return Ok(true);
@@ -168,6 +172,20 @@ impl Pipeline {
                 Ok(_lease_until) => {}
                 Err(StoreError::StaleClaim) => return StoreError::StaleClaim,
                 Err(error) => tracing::warn!(%error, "cannot renew a lease"),
+            }
+        }
+    }
+
+    /// Writes down what the board says, for who watches from another process.
+    async fn note_progress(&self, claim: &Claim) -> Infallible {
+        let mut noted = None;
+        loop {
+            tokio::time::sleep(Duration::from_millis(PROGRESS_MS)).await;
+            let told = self.progress.get(claim.submission.id);
+            let Some(progress) = told.as_ref().filter(|_| told != noted) else { continue };
+            match self.store.record_progress(claim, progress).await {
+                Ok(()) => noted = told,
+                Err(error) => tracing::debug!(%error, "cannot note progress"),
             }
         }
     }
@@ -220,11 +238,21 @@ impl Pipeline {
                 self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason })).await;
             }
             Remedy::Retry => {
-                let doubled = self.config.retry_ms.saturating_mul(1_i64 << claim.attempt.min(20));
-                let retry_at = self.clock.now().plus_ms(doubled.min(RETRY_MAX_MS));
+                let retry_at = self.clock.now().plus_ms(self.rest_ms(error, claim.attempt));
                 self.give_back(claim, error.code(), retry_at, AttemptRule::Counts).await;
             }
         }
+    }
+
+    /// How long a stage rests after its `attempt`-th try, milliseconds.
+    fn rest_ms(&self, error: &StageError, attempt: u32) -> i64 {
+        let first = match error {
+            // Nothing is broken: a deadline passed, or the ledger moved on in between.
+            StageError::Policy(_) | StageError::Store(StoreError::LedgerMoved) => self.config.retry_ms,
+            _ => self.config.machine_retry_ms,
+        };
+        let doublings = attempt.saturating_sub(1).min(20);
+        first.saturating_mul(1_i64 << doublings).min(RETRY_MAX_MS)
     }
 
     /// Commits an ending that is not the stage's own; when even that fails, the lease runs out.

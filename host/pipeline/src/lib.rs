@@ -32,6 +32,7 @@ use prism_domain::entropy::Entropy;
 use prism_domain::evaluation::Evaluator;
 use prism_domain::policy::{Policies, SourceReader};
 use prism_domain::time::{Clock, EpochLength};
+use prism_intake::ArchiveLimits;
 use prism_store::Store;
 use tokio::sync::Notify;
 
@@ -56,8 +57,14 @@ pub struct PipelineConfig {
     pub lease_ms: i64,
     /// Tries of a stage before the submission fails through a fault of ours.
     pub max_attempts: u32,
-    /// How long a stage rests after a fault of ours, milliseconds; doubled with each try.
+    /// How long a stage rests after the host gave up a policy's call, milliseconds; doubled with each try.
     pub retry_ms: i64,
+    /// The same after a fault of a machine or of the database, which last longer: an engine restarts.
+    pub machine_retry_ms: i64,
+    /// How long a hold waits for an operator before the submission fails through our silence, milliseconds.
+    pub hold_expiry_ms: i64,
+    /// Bounds under which stored uploads are unpacked.
+    pub archive_limits: ArchiveLimits,
 }
 
 /// Everything that the flow works with.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prism_domain::evaluation::ProjectTree;
 use prism_domain::ids::SubmissionId;
 use prism_domain::submission::Submission;
-use prism_intake::{ArchiveLimits, Project, Rejection};
+use prism_intake::{Project, Rejection};
 
 use crate::Pipeline;
 use crate::outcome::StageError;
@@ -22,7 +22,8 @@ impl Pipeline {
             .await?
             .ok_or(StageError::Missing { what: "archive" })?;
         let filename = submission.filename.clone();
-        on_blocking_thread(move || unpacked(&filename, &bytes)).await
+        let limits = self.config.archive_limits.clone();
+        on_blocking_thread(move || prism_intake::unpack(&filename, &bytes, &limits)).await
     }
 
     /// The project of another submission that is known to unpack.
@@ -33,11 +34,6 @@ impl Pipeline {
             .await?
             .map_err(|_rejection| StageError::Missing { what: "canonical project" })
     }
-}
-
-/// Unpacks an upload under the default limits.
-pub(crate) fn unpacked(filename: &str, bytes: &[u8]) -> Result<Project, Rejection> {
-    prism_intake::unpack(filename, bytes, &ArchiveLimits::default())
 }
 
 /// Runs CPU work where it does not hold up the executor.

@@ -1,8 +1,10 @@
-//! Housekeeping: submissions that waited for a policy go on when another set is in force; spent nonces go.
+//! Housekeeping: submissions that waited for a policy go on when another set is in force; holds
+//! that nobody decided expire; spent nonces go.
 
 use std::time::Duration;
 
-use prism_domain::submission::{Event, HoldCause};
+use prism_domain::submission::{Blame, Event, HoldCause};
+use prism_domain::time::Timestamp;
 use prism_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +37,23 @@ impl Pipeline {
             let reason = "another policy set is in force".to_owned();
             self.store.apply_event(submission.id, Event::Resumed { reason }, now).await?;
             self.wake.notify_waiters();
+        }
+        self.expire_holds(now).await
+    }
+
+    /// Ends what waited too long for an operator. The silence is ours: the miner may send it again.
+    async fn expire_holds(&self, now: Timestamp) -> Result<(), StoreError> {
+        let before = now.plus_ms(self.config.hold_expiry_ms.saturating_neg());
+        for hold in self.store.pending_holds_before(before, SWEEP_MAX).await? {
+            let (blame, code) = (Blame::Platform, "P-HOLD-EXPIRED".to_owned());
+            let reason = format!("Prism evaluation failed: {code}: no operator decided in time; send it again");
+            let event = Event::Failed { blame, code, reason };
+            match self.store.apply_event(hold.submission_id, event, now).await {
+                Ok(_state) => tracing::warn!(hold = %hold.id, submission = %hold.submission_id, "a hold expired"),
+                // An operator was faster.
+                Err(StoreError::Invalid(why)) => tracing::info!(hold = %hold.id, why, "a hold did not expire"),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

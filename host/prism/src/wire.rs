@@ -1,5 +1,8 @@
 //! Names every adapter once and puts them together.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -7,6 +10,7 @@ use prism_domain::entropy::Entropy as _;
 use prism_domain::policy::{Policies, Slot, SourceReader};
 use prism_domain::submission::Stage;
 use prism_domain::time::Clock as _;
+use prism_intake::ArchiveLimits;
 use prism_pipeline::{Beacon, Boundary, BoundaryHook, Pipeline, PipelineConfig, ProgressBoard};
 use prism_policy::{Catalog, LoadedSet, Sandbox, SettingsBySlot, default_component};
 use prism_store::{Store, StoreOptions};
@@ -14,8 +18,12 @@ use prism_store::{Store, StoreOptions};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::Settings;
 
-/// First rest after a fault of ours, milliseconds.
-const RETRY_MS: i64 = 1_000;
+/// First rest after the host gave up a policy's call, milliseconds.
+const RETRY_MS: i64 = 2_000;
+/// First rest after a fault of a machine, milliseconds: an engine needs seconds to come back.
+const MACHINE_RETRY_MS: i64 = 5_000;
+/// How long a hold waits for an operator, milliseconds: two weeks.
+const HOLD_EXPIRY_MS: i64 = 14 * 86_400_000;
 /// Paired seeds of an evaluation: what every built-in plan measures, neither fewer nor more.
 pub(crate) const PLAN_SEEDS: usize = 2;
 /// Name of the key that seeds are derived from.
@@ -32,8 +40,7 @@ pub(crate) struct Sandboxed {
 /// Loads the embedded policy set; compiled code is kept in the data folder.
 pub(crate) fn sandbox(settings: &Settings) -> anyhow::Result<Sandboxed> {
     let cache = settings.data_dir.join("compiled");
-    std::fs::create_dir_all(&cache)
-        .with_context(|| format!("cannot make `{}`", cache.display()))?;
+    private_folder(&cache)?;
     let sandbox = Sandbox::start(Some(&cache))?;
     let (policies, reader) = Catalog::embedded(&sandbox, &SettingsBySlot::new())?;
     Ok(Sandboxed { policies: Arc::new(policies), reader: Arc::new(reader) })
@@ -41,8 +48,7 @@ pub(crate) fn sandbox(settings: &Settings) -> anyhow::Result<Sandboxed> {
 
 /// Everything, ready to work.
 pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
-    std::fs::create_dir_all(&settings.data_dir)
-        .with_context(|| format!("cannot make `{}`", settings.data_dir.display()))?;
+    private_folder(&settings.data_dir)?;
     let sandboxed = {
         let settings = settings.clone();
         tokio::task::spawn_blocking(move || sandbox(&settings)).await??
@@ -69,11 +75,30 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
             lease_ms: settings.lease_ms,
             max_attempts: settings.max_attempts,
             retry_ms: RETRY_MS,
+            machine_retry_ms: MACHINE_RETRY_MS,
+            hold_expiry_ms: HOLD_EXPIRY_MS,
+            archive_limits: archive_limits(settings.max_upload_bytes),
         },
         progress: ProgressBoard::default(),
         wake: Arc::default(),
         boundary: crash_hook(settings.crash_at.as_deref())?,
     })
+}
+
+/// The door decides how large an upload may be. What it once let in is still read after the setting
+/// was lowered to the default again.
+fn archive_limits(max_upload_bytes: usize) -> ArchiveLimits {
+    let usual = ArchiveLimits::default();
+    ArchiveLimits { archive_bytes: max_upload_bytes.max(usual.archive_bytes), ..usual }
+}
+
+/// Makes a folder that nobody else may look into; one that is there already stays as it is.
+fn private_folder(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make `{}`", path.display()))
 }
 
 /// Stores the set in force with its components, so that a decision can be derived again after the

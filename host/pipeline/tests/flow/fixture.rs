@@ -18,13 +18,18 @@ use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::scaling::{Report, ScalingInput};
 use prism_domain::submission::{Blame, Event, ProjectKind, Stage, State};
 use prism_domain::time::{Clock, EpochId, EpochLength, Timestamp};
+use prism_intake::ArchiveLimits;
 use prism_pipeline::{Beacon, Pipeline, PipelineConfig, ProgressBoard};
 use prism_store::{Claim, MeasurementKind, NewSubmission, StageCommit, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 /// Tries of a stage.
-pub(crate) const MAX_ATTEMPTS: u32 = 2;
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
+/// First rest after a fault of a machine, milliseconds.
+pub(crate) const MACHINE_RETRY_MS: i64 = 5_000;
+/// How long holds wait, milliseconds.
+pub(crate) const HOLD_EXPIRY_MS: i64 = 1_000_000;
 /// Length of a lease, milliseconds.
 pub(crate) const LEASE_MS: i64 = 60_000;
 
@@ -147,6 +152,9 @@ fn config() -> PipelineConfig {
         lease_ms: LEASE_MS,
         max_attempts: MAX_ATTEMPTS,
         retry_ms: 1_000,
+        machine_retry_ms: MACHINE_RETRY_MS,
+        hold_expiry_ms: HOLD_EXPIRY_MS,
+        archive_limits: ArchiveLimits::default(),
     }
 }
 

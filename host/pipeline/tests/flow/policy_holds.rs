@@ -1,10 +1,10 @@
 //! Submissions that wait because a policy gave no answer.
 
 use prism_domain::ledger::{Hold, HoldStatus};
-use prism_domain::submission::{HoldCause, ProjectKind, Stage, State};
+use prism_domain::submission::{Blame, HoldCause, ProjectKind, Stage, State};
 use prism_pipeline::{ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining};
 
-use crate::fixture::{Fixture, broken, facts, sound};
+use crate::fixture::{Fixture, HOLD_EXPIRY_MS, broken, facts, sound};
 
 async fn only_hold(fixture: &Fixture) -> Hold {
     let mut holds = fixture.pipeline.store.holds(10).await.expect("reads");
@@ -76,4 +76,20 @@ async fn they_go_on_and_leave_the_list_when_another_set_is_in_force() {
     assert_eq!(only_hold(&fixture).await.status, HoldStatus::Resolved);
     assert!(fixture.work(Stage::Review).await);
     assert_eq!(fixture.state(id).await, State::Pending { stage: Stage::Evaluation });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_that_nobody_decides_expire_and_the_upload_may_be_sent_again() {
+    let fixture = Fixture::new().await;
+    let id = held(&fixture).await;
+    fixture.clock.pass_ms(HOLD_EXPIRY_MS);
+    fixture.pipeline.sweep_once().await.expect("sweeps");
+    assert_eq!(only_hold(&fixture).await.status, HoldStatus::Pending);
+    fixture.clock.pass_ms(1);
+    fixture.pipeline.sweep_once().await.expect("sweeps");
+    assert_eq!(fixture.state(id).await, State::Failed { blame: Blame::Platform });
+    assert!(fixture.error(id).await.contains("P-HOLD-EXPIRED"));
+    assert_ne!(only_hold(&fixture).await.status, HoldStatus::Pending);
+    assert_eq!(fixture.accept(1).await, id, "the same upload is the same submission");
+    assert_eq!(fixture.state(id).await, State::INITIAL);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use prism_domain::submission::{Blame, Event, ProjectKind, Stage, State};
 use prism_store::AttemptRule;
 
-use crate::fixture::{Fixture, LEASE_MS, MAX_ATTEMPTS, facts};
+use crate::fixture::{Fixture, LEASE_MS, MACHINE_RETRY_MS, MAX_ATTEMPTS, facts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submission_that_takes_every_worker_with_it_is_given_up() {
@@ -36,4 +36,20 @@ async fn clean_stops_are_no_tries() {
     }
     assert!(fixture.work(Stage::Evaluation).await);
     assert_eq!(fixture.evaluator.runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_rests_twice_as_long_after_each_try() {
+    let fixture = Fixture::new().await;
+    let id = fixture.accept_at(1, Stage::Evaluation, &facts(ProjectKind::Full)).await;
+    for rest_ms in [MACHINE_RETRY_MS, 2 * MACHINE_RETRY_MS] {
+        assert!(fixture.work(Stage::Evaluation).await);
+        fixture.clock.pass_ms(rest_ms - 1);
+        assert!(!fixture.work(Stage::Evaluation).await, "it rests for {rest_ms} ms");
+        fixture.clock.pass_ms(1);
+    }
+    assert!(fixture.work(Stage::Evaluation).await);
+    assert_eq!(fixture.state(id).await, State::Failed { blame: Blame::Worker });
+    assert!(fixture.error(id).await.contains("W-ENGINE"));
+    assert_eq!(fixture.evaluator.runs.load(Ordering::SeqCst), 3);
 }

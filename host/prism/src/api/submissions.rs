@@ -21,7 +21,12 @@ pub(super) async fn detail(
     let submission = find(&state, &id).await?;
     let mut shown = show::submission(&submission);
     if let Some(members) = shown.as_object_mut() {
-        members.insert("progress".to_owned(), json!(state.pipeline.progress.get(submission.id)));
+        // Another process may do the work: it writes its progress into the database.
+        let progress = match state.pipeline.progress.get(submission.id) {
+            Some(progress) => Some(progress),
+            None => state.pipeline.store.progress(submission.id).await?,
+        };
+        members.insert("progress".to_owned(), json!(progress));
         explain(&state, &submission, members).await?;
     }
     Ok(Json(shown))
