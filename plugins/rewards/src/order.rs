@@ -5,7 +5,12 @@ use std::cmp::Ordering;
 
 /// The first eight bytes, first one highest, filled up with zeros: orders as the texts do, but for ties.
 pub(crate) fn prefix(text: &str) -> u64 {
-    text.bytes().chain(std::iter::repeat(0)).take(8).fold(0, |key, byte| key << 8 | u64::from(byte))
+    let bytes = text.as_bytes();
+    if let Some(first) = bytes.first_chunk::<8>() {
+        return u64::from_be_bytes(*first);
+    }
+    let filled = bytes.iter().chain(std::iter::repeat(&0)).take(8);
+    filled.fold(0, |key, byte| key << 8 | u64::from(*byte))
 }
 
 /// Identifiers by text, each with its place in the ledger.

@@ -36,16 +36,16 @@ impl<'a> Earning<'a> {
 /// Why a row earns. It becomes words only where something is paid.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
-    Architecture(Kept),
+    Architecture(Terms),
     Score(u32),
     NobodyEarned,
-    Training(Kept),
+    Training(Terms),
     Faded,
 }
 
-/// A quality and what is kept of its points.
+/// What a discovery's earning follows from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Kept {
+struct Terms {
     quality_ppm: u32,
     kept_ppm: u64,
     age_epochs: u64,
@@ -126,7 +126,7 @@ fn families<'a>(settings: &Settings, ledger: &'a Ledger) -> Vec<Row<'a>> {
         .map(|((row, kept_ppm), left)| Row {
             hotkey: &row.hotkey,
             source_id: &row.family_id,
-            reason: Reason::Architecture(Kept {
+            reason: Reason::Architecture(Terms {
                 quality_ppm: row.q_arch_best_ppm,
                 kept_ppm,
                 age_epochs: row.age_epochs,
@@ -158,7 +158,7 @@ fn variants<'a>(settings: &Settings, ledger: &'a Ledger, family_of: &[usize]) ->
         .map(|((row, kept_ppm), left)| Row {
             hotkey: &row.hotkey,
             source_id: &row.variant_id,
-            reason: Reason::Training(Kept {
+            reason: Reason::Training(Terms {
                 quality_ppm: row.q_recipe_ppm,
                 kept_ppm,
                 age_epochs: row.age_epochs,
@@ -240,10 +240,12 @@ fn split(ppm: u32, sources: &[Earning<'_>]) -> Vec<Source> {
 impl Reason {
     fn in_words(self) -> String {
         match self {
-            Self::Architecture(kept) => kept.in_words("architecture"),
-            Self::Training(kept) => kept.in_words("training"),
+            Self::Architecture(terms) => terms.in_words("architecture"),
+            Self::Training(terms) => terms.in_words("training"),
             Self::Score(score) => {
-                format!("best final score of the epoch {} of 1", decimal(u64::from(score)))
+                let mut words = "best final score of the epoch ".to_owned();
+                push_decimal(&mut words, u64::from(score));
+                words + " of 1"
             }
             Self::NobodyEarned => "nobody earned anything".to_owned(),
             Self::Faded => "what age took from the discoveries".to_owned(),
@@ -251,18 +253,33 @@ impl Reason {
     }
 }
 
-impl Kept {
+impl Terms {
     fn in_words(self, what: &str) -> String {
-        format!(
-            "{what} quality {} of 1, {} of its points kept beside the others, {} epochs old",
-            decimal(u64::from(self.quality_ppm)),
-            decimal(self.kept_ppm),
-            self.age_epochs
-        )
+        // Written by hand: formatting took several times as long, for each row that is paid.
+        let mut words = String::with_capacity(120);
+        words.push_str(what);
+        words.push_str(" quality ");
+        push_decimal(&mut words, u64::from(self.quality_ppm));
+        words.push_str(" of 1, ");
+        push_decimal(&mut words, self.kept_ppm);
+        words.push_str(" of its points kept beside the others, ");
+        push_number(&mut words, self.age_epochs, 1);
+        words.push_str(" epochs old");
+        words
     }
 }
 
-/// Parts per million as a decimal fraction, for people.
-fn decimal(ppm: u64) -> String {
-    format!("{}.{:06}", ppm / u64::from(PPM), ppm % u64::from(PPM))
+/// Adds parts per million as a decimal fraction, for people.
+fn push_decimal(text: &mut String, ppm: u64) {
+    push_number(text, ppm / u64::from(PPM), 1);
+    text.push('.');
+    push_number(text, ppm % u64::from(PPM), 6);
+}
+
+/// Adds a number with at least so many digits.
+fn push_number(text: &mut String, number: u64, digits: u32) {
+    if number >= 10 || digits > 1 {
+        push_number(text, number / 10, digits.saturating_sub(1));
+    }
+    text.push(char::from_digit(u32::try_from(number % 10).unwrap_or(0), 10).unwrap_or('0'));
 }
