@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use prism_tests::{Prism, Settings, TOKEN, honest, zip_of};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use schnorrkel::{Keypair, MiniSecretKey, ExpansionMode};
+use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -84,7 +84,12 @@ async fn internal_routes_ask_for_the_token_before_anything_else() {
     let response = bare.send().await.expect("an answer");
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(header(&response, "www-authenticate"), "Bearer");
-    for given in ["Basic T", "Bearer wrong", &format!("Bearer  {TOKEN}"), &format!("Bearer {TOKEN}, Bearer {TOKEN}")] {
+    for given in [
+        "Basic T",
+        "Bearer wrong",
+        &format!("Bearer  {TOKEN}"),
+        &format!("Bearer {TOKEN}, Bearer {TOKEN}"),
+    ] {
         let request = prism.request("POST", path).header("Authorization", given).body("x");
         let body = refused(request, 401, "auth-invalid").await;
         assert_eq!(body["detail"], "invalid internal token");
@@ -95,7 +100,8 @@ async fn internal_routes_ask_for_the_token_before_anything_else() {
     let body = refused(prism.request("GET", weights), 401, "auth-missing").await;
     assert_eq!(body["detail"], "Invalid internal authorization");
     refused(prism.request("GET", weights).bearer_auth(TOKEN), 400, "slug-mismatch").await;
-    let foreign = prism.request("GET", weights).bearer_auth(TOKEN).header("X-Base-Challenge-Slug", "other");
+    let foreign =
+        prism.request("GET", weights).bearer_auth(TOKEN).header("X-Base-Challenge-Slug", "other");
     refused(foreign, 400, "slug-mismatch").await;
     let lower = prism.request("GET", weights).header("Authorization", format!("bearer {TOKEN}"));
     let (status, answer) = send(lower.header("X-Base-Challenge-Slug", "prism")).await;
@@ -106,7 +112,9 @@ async fn internal_routes_ask_for_the_token_before_anything_else() {
 async fn a_server_without_a_token_says_so() {
     let settings = Settings::api_only().with("PRISM_SHARED_TOKEN", "");
     let prism = Prism::start(&settings.with("PRISM_SHARED_TOKEN_FILE", "/nonexistent/token"));
-    let body = refused(prism.internal("GET", "/internal/v1/get_weights"), 503, "token-not-configured").await;
+    let body =
+        refused(prism.internal("GET", "/internal/v1/get_weights"), 503, "token-not-configured")
+            .await;
     assert_eq!(body["detail"], "Internal challenge token is not configured");
 }
 
@@ -151,14 +159,23 @@ async fn bad_uploads_are_refused_with_a_code_and_never_with_a_500() {
         let request = bridge().header("X-Submission-Filename", name).body("x");
         refused(request, 422, "submission-invalid").await;
     }
-    let json = |body: &str| bridge().header("Content-Type", "application/json").body(body.to_owned());
+    let json =
+        |body: &str| bridge().header("Content-Type", "application/json").body(body.to_owned());
     refused(json("{"), 400, "json-invalid").await;
     refused(json(&"[".repeat(100_000)), 400, "json-invalid").await;
-    for body in ["[]", "null", "{}", r#"{"code": 1}"#, r#"{"code": "x", "metadata": []}"#, r#"{"code":"x","filename":"a b.py"}"#] {
+    for body in [
+        "[]",
+        "null",
+        "{}",
+        r#"{"code": 1}"#,
+        r#"{"code": "x", "metadata": []}"#,
+        r#"{"code":"x","filename":"a b.py"}"#,
+    ] {
         refused(json(body), 422, "submission-invalid").await;
     }
     for hotkey in ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQX", "a b", "0x00", "a:b"] {
-        let request = prism.internal("POST", path).header("X-Platform-Verified-Hotkey", hotkey).body("x");
+        let request =
+            prism.internal("POST", path).header("X-Platform-Verified-Hotkey", hotkey).body("x");
         refused(request, 422, "hotkey-invalid").await;
     }
     assert_eq!(prism.get("/v1/leaderboard").await["entries"], json!([]));
@@ -195,7 +212,8 @@ async fn a_real_sr25519_signature_is_needed_and_enough() {
     refused(signed("nonce-0003", 302), 401, "signature-stale").await;
     let forged = signed("nonce-0004", 0).body(r#"{"code": "x = 2"}"#);
     refused(forged, 401, "signature-invalid").await;
-    let unsigned = prism.request("POST", "/v1/submissions").header("X-Platform-Verified-Hotkey", ALICE);
+    let unsigned =
+        prism.request("POST", "/v1/submissions").header("X-Platform-Verified-Hotkey", ALICE);
     let missing = refused(unsigned.body(body), 422, "signature-missing").await;
     assert_eq!(missing["errors"].as_array().map(Vec::len), Some(4), "{missing}");
 }
@@ -238,7 +256,8 @@ async fn a_client_that_dawdles_over_its_header_is_cut_off() {
     let mut slow = said(&prism, "GET /health HTTP/1.1\r\nHost: p\r\nX-Slow: ");
     slow.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
     let mut answer = String::new();
-    let closed = tokio::task::spawn_blocking(move || slow.read_to_string(&mut answer).map(|_| answer));
+    let closed =
+        tokio::task::spawn_blocking(move || slow.read_to_string(&mut answer).map(|_| answer));
     let answer = closed.await.expect("read").expect("closed within the time limit");
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
     prism.get("/health").await;
@@ -266,7 +285,8 @@ async fn a_problem_names_whose_doing_it_was() {
         refused(upload().body(vec![0; 2_000_001]), 413, "submission-too-large").await,
         refused(upload().body(vec![0; 20_000_000]), 413, "body-too-large").await,
         refused(prism.request("GET", "/nowhere"), 404, "not-found").await,
-        refused(prism.request("POST", "/v1/submissions").body("{}"), 422, "signature-missing").await,
+        refused(prism.request("POST", "/v1/submissions").body("{}"), 422, "signature-missing")
+            .await,
     ];
     for body in of_miners {
         assert_eq!(body["fault"], "miner", "{body}");
@@ -298,7 +318,8 @@ async fn what_is_described_is_there() {
         for (path, item) in paths {
             for (method, operation) in item.as_object().expect("operations") {
                 let asked = path.replace("{id}", "x");
-                let response = prism.internal(&method.to_uppercase(), &asked).send().await.expect("an answer");
+                let response =
+                    prism.internal(&method.to_uppercase(), &asked).send().await.expect("an answer");
                 assert_ne!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
                 let body = response.text().await.expect("a body");
                 assert!(!body.contains("\"Not Found\",\"fault\""), "{method} {path}: {body}");
@@ -359,8 +380,16 @@ fn signed_by_alice(prism: &Prism, nonce: &str, offset_s: i64, body: &str) -> Req
     let secret = MiniSecretKey::from_bytes(&seed).expect("a seed");
     let pair: Keypair = secret.expand_to_keypair(ExpansionMode::Ed25519);
     let timestamp = now_s() + offset_s;
-    let signature = pair.sign_simple(b"substrate", message(ALICE, nonce, timestamp, body).as_bytes());
-    direct(prism, ALICE, nonce, timestamp, &format!("0x{}", hex::encode(signature.to_bytes())), body)
+    let signature =
+        pair.sign_simple(b"substrate", message(ALICE, nonce, timestamp, body).as_bytes());
+    direct(
+        prism,
+        ALICE,
+        nonce,
+        timestamp,
+        &format!("0x{}", hex::encode(signature.to_bytes())),
+        body,
+    )
 }
 
 fn hmac_signed(prism: &Prism, body: &str) -> RequestBuilder {

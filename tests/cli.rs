@@ -26,7 +26,8 @@ fn json(output: &Output) -> Value {
 #[test]
 fn check_accepts_an_honest_project() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = prism(&folder, &["check", "--json", &bundle("01-rotary-transformer").to_string_lossy()]);
+    let output =
+        prism(&folder, &["check", "--json", &bundle("01-rotary-transformer").to_string_lossy()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(json(&output)["decision"], "accept");
 }
@@ -96,12 +97,16 @@ fn doctor_finds_what_the_tests_need() {
 #[test]
 fn doctor_finds_a_database_that_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("prism.sqlite3"), "something else altogether").expect("written");
+    std::fs::write(folder.path().join("prism.sqlite3"), "something else altogether")
+        .expect("written");
     let checks = json(&prism(&folder, &["doctor", "--json"]));
     let check = checks.as_array().expect("a list").iter().find(|check| check["name"] == "database");
     let check = check.expect("a check");
     assert_eq!(check["ok"], false, "{checks}");
-    assert!(check["detail"].as_str().is_some_and(|told| told.contains("not a SQLite database")), "{check}");
+    assert!(
+        check["detail"].as_str().is_some_and(|told| told.contains("not a SQLite database")),
+        "{check}"
+    );
 }
 
 #[test]

@@ -53,7 +53,8 @@ async fn end_state(folder: &Path, id: &str) -> (EndState, f64) {
 
 #[tokio::test]
 async fn kill_at_every_boundary_ends_in_the_same_state() {
-    let (calm, stormy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (calm, stormy) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let api = Prism::start_in(calm.path(), &Settings::api_only());
     let id = api.submit("alice", zip_of(&honest())).await;
     assert!(api.terminate().success());

@@ -54,7 +54,10 @@ async fn founder_owns_the_family(prism: &Prism, id: &str) {
     assert_eq!(names.iter().filter(|name| **name == "stage_done").count(), 5, "{names:?}");
     let curve = prism.get(&format!("/v1/submissions/{id}/curve")).await;
     let first = &curve["runs"][0]["points"][0][1];
-    assert!(first.as_f64().is_some_and(|bpb| (7.0..9.5).contains(&bpb)), "starts near 8 bits: {first}");
+    assert!(
+        first.as_f64().is_some_and(|bpb| (7.0..9.5).contains(&bpb)),
+        "starts near 8 bits: {first}"
+    );
     let sum: f64 = detail["contributions"]
         .as_array()
         .expect("a waterfall")
@@ -78,9 +81,11 @@ async fn better_training_joins_the_family(prism: &Prism, id: &str) {
     let detail = prism.settled(id, PATIENCE).await;
     assert_eq!(detail["status"], "completed", "{detail}");
     let families = prism.get("/v1/architectures").await;
-    let family = families.as_array().expect("a list").iter().find(|row| row["owner_hotkey"] == "alice");
+    let family =
+        families.as_array().expect("a list").iter().find(|row| row["owner_hotkey"] == "alice");
     let family = family.expect("alice still owns the architecture")["id"].clone();
-    let owns = families.as_array().expect("a list").iter().any(|row| row["owner_hotkey"] == "carol");
+    let owns =
+        families.as_array().expect("a list").iter().any(|row| row["owner_hotkey"] == "carol");
     assert!(!owns, "an identical architecture never founds or takes a family");
     assert_eq!(detail["architecture"], json!({"existing": family}));
 }

@@ -83,11 +83,13 @@ fn layers_are_kept() {
         ("pipeline", &["domain", "intake", "store"]),
     ];
     for (name, may) in allowed {
-        let text = std::fs::read_to_string(root().join("host").join(name).join("Cargo.toml")).expect("text");
+        let text = std::fs::read_to_string(root().join("host").join(name).join("Cargo.toml"))
+            .expect("text");
         let dependencies = text.split("[dependencies]").nth(1).unwrap_or_else(|| panic!("{name}"));
         let own = dependencies.split("\n[").next().unwrap_or_default();
         for line in own.lines().filter(|line| line.starts_with("prism-")) {
-            let edge = line.split([' ', '=']).next().unwrap_or_default().trim_start_matches("prism-");
+            let edge =
+                line.split([' ', '=']).next().unwrap_or_default().trim_start_matches("prism-");
             assert!(may.contains(&edge), "`{name}` must not depend on `{edge}`");
         }
     }

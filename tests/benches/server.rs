@@ -32,7 +32,11 @@ fn start_times() {
     let folder = tempfile::tempdir().expect("a folder");
     let cold = started(folder.path());
     let mut warm: Vec<Duration> = (0..STARTS).map(|_| started(folder.path())).collect();
-    println!("start to ready: cold {} ms, warm {} ms (aim 300)", cold.as_millis(), median(&mut warm).as_millis());
+    println!(
+        "start to ready: cold {} ms, warm {} ms (aim 300)",
+        cold.as_millis(),
+        median(&mut warm).as_millis()
+    );
     let prism = Prism::start_in(folder.path(), &Settings::api_only());
     println!("resident when idle: {:.1} MB (aim 60; the Python service 390)", resident_mb(&prism));
 }
@@ -99,6 +103,7 @@ fn median(times: &mut [Duration]) -> Duration {
 fn resident_mb(prism: &Prism) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", prism.id())).expect("status");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    let kilobytes: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+    let kilobytes: f64 =
+        line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
     kilobytes / 1_024.0
 }

@@ -135,9 +135,7 @@ impl Prism {
 
     /// The same with Platform's credentials.
     pub fn internal(&self, method: &str, path: &str) -> RequestBuilder {
-        self.request(method, path)
-            .bearer_auth(TOKEN)
-            .header("X-Platform-Challenge-Slug", "prism")
+        self.request(method, path).bearer_auth(TOKEN).header("X-Platform-Challenge-Slug", "prism")
     }
 
     /// The JSON of a public route that must answer 200.
@@ -185,7 +183,9 @@ impl Prism {
         };
         match tokio::time::timeout(timeout, waiting).await {
             Ok(detail) => detail,
-            Err(tokio::time::error::Elapsed { .. }) => panic!("submission {id} did not settle: {}", self.get(&path).await),
+            Err(tokio::time::error::Elapsed { .. }) => {
+                panic!("submission {id} did not settle: {}", self.get(&path).await)
+            }
         }
     }
 

@@ -150,7 +150,8 @@ impl Attribution {
         in_unit_interval("confidence", self.confidence)?;
         in_unit_interval("final-score", self.final_score)?;
         let findings = checked_findings(self.findings)?;
-        if self.decision == AttributionDecision::Reject && !has_severity(&findings, Severity::Error) {
+        if self.decision == AttributionDecision::Reject && !has_severity(&findings, Severity::Error)
+        {
             return Err(InvalidAnswer::new("rejection without an error"));
         }
         if self.becomes_current_best && self.training == TrainingAction::None {
@@ -185,7 +186,9 @@ pub fn check_actions(
         TrainingAction::Existing(id) | TrainingAction::Transfer(id) => {
             let known = question.variants.iter().find(|known| known.variant_id == id);
             match known {
-                None => Err(InvalidAnswer::new(format!("variant `{id}` is not among the known ones"))),
+                None => {
+                    Err(InvalidAnswer::new(format!("variant `{id}` is not among the known ones")))
+                }
                 Some(known) if Some(known.family_id) != family => {
                     Err(InvalidAnswer::new(format!("variant `{id}` belongs to another family")))
                 }

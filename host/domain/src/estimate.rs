@@ -58,7 +58,11 @@ pub struct Metric {
 
 /// Refuses NaN and infinities.
 pub fn finite(name: &str, value: f64) -> Result<f64, InvalidAnswer> {
-    if value.is_finite() { Ok(value) } else { Err(InvalidAnswer::new(format!("`{name}` is not finite"))) }
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(InvalidAnswer::new(format!("`{name}` is not finite")))
+    }
 }
 
 /// Refuses what is outside 0..=1, NaN included.
@@ -80,7 +84,9 @@ pub fn checked_waterfall(
         sum += finite(&contribution.name, contribution.value)?;
     }
     if (sum - total).abs() > WATERFALL_TOLERANCE {
-        return Err(InvalidAnswer::new(format!("contributions sum to {sum}, the total is {total}")));
+        return Err(InvalidAnswer::new(format!(
+            "contributions sum to {sum}, the total is {total}"
+        )));
     }
     Ok(contributions)
 }

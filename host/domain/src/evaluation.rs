@@ -86,7 +86,8 @@ pub struct EvaluationFault {
 }
 
 /// The future that an evaluator returns. Dropping it kills the sandbox.
-pub type Evaluating<'a> = Pin<Box<dyn Future<Output = Result<Measured, EvaluationFault>> + Send + 'a>>;
+pub type Evaluating<'a> =
+    Pin<Box<dyn Future<Output = Result<Measured, EvaluationFault>> + Send + 'a>>;
 
 /// Something that can train a project in isolation: a container engine, a sandboxed process, a script in a test.
 pub trait Evaluator: Send + Sync {

@@ -56,12 +56,21 @@ impl Finding {
     pub fn checked(self) -> Result<Self, InvalidAnswer> {
         let rule_ok = !self.rule_id.is_empty()
             && self.rule_id.len() <= RULE_ID_MAX_BYTES
-            && self.rule_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
+            && self
+                .rule_id
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
         if !rule_ok {
-            return Err(InvalidAnswer::new(format!("rule id `{}` is not upper-case ASCII", self.rule_id)));
+            return Err(InvalidAnswer::new(format!(
+                "rule id `{}` is not upper-case ASCII",
+                self.rule_id
+            )));
         }
         if self.message.is_empty() || self.message.len() > MESSAGE_MAX_BYTES {
-            return Err(InvalidAnswer::new(format!("message of `{}` is empty or too long", self.rule_id)));
+            return Err(InvalidAnswer::new(format!(
+                "message of `{}` is empty or too long",
+                self.rule_id
+            )));
         }
         if self.remedy.len() > MESSAGE_MAX_BYTES {
             return Err(InvalidAnswer::new(format!("remedy of `{}` is too long", self.rule_id)));
@@ -73,7 +82,10 @@ impl Finding {
 /// Checks all findings of an answer and their number.
 pub fn checked_findings(findings: Vec<Finding>) -> Result<Vec<Finding>, InvalidAnswer> {
     if findings.len() > FINDINGS_MAX {
-        return Err(InvalidAnswer::new(format!("{} findings, at most {FINDINGS_MAX}", findings.len())));
+        return Err(InvalidAnswer::new(format!(
+            "{} findings, at most {FINDINGS_MAX}",
+            findings.len()
+        )));
     }
     findings.into_iter().map(Finding::checked).collect()
 }

@@ -135,7 +135,9 @@ impl HoldStatus {
 
     /// The status of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Resolved, Self::Rejected].into_iter().find(|status| status.as_str() == name)
+        [Self::Pending, Self::Resolved, Self::Rejected]
+            .into_iter()
+            .find(|status| status.as_str() == name)
     }
 }
 

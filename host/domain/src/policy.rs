@@ -143,5 +143,9 @@ pub trait Policies: Send + Sync {
 pub trait SourceReader: Send + Sync {
     /// Reads all modules; `entrypoints` are the paths of the entry modules, the one with `build_model`
     /// first. An entry function that several offer counts in the first.
-    fn read(&self, modules: &[ModuleSource], entrypoints: &[String]) -> Result<SourceFacts, PolicyFault>;
+    fn read(
+        &self,
+        modules: &[ModuleSource],
+        entrypoints: &[String],
+    ) -> Result<SourceFacts, PolicyFault>;
 }

@@ -67,7 +67,9 @@ impl Verdict {
         let error = has_severity(&findings, Severity::Error);
         let hold = has_severity(&findings, Severity::Hold);
         match decision {
-            ReviewDecision::Reject if !error => Err(InvalidAnswer::new("rejection without an error")),
+            ReviewDecision::Reject if !error => {
+                Err(InvalidAnswer::new("rejection without an error"))
+            }
             ReviewDecision::Hold if !hold => Err(InvalidAnswer::new("hold without a reason")),
             ReviewDecision::Accept if error || hold => {
                 Err(InvalidAnswer::new("acceptance in spite of an error or a hold"))

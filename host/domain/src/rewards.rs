@@ -107,11 +107,17 @@ impl WeightVector {
             let burns = weight.sources.iter().all(|source| source.source_id == BURN_SOURCE);
             let may_earn = known.contains(&weight.hotkey) || burns;
             if !may_earn || !seen.insert(&weight.hotkey) {
-                return Err(InvalidAnswer::new(format!("hotkey `{}` is unknown or repeated", weight.hotkey)));
+                return Err(InvalidAnswer::new(format!(
+                    "hotkey `{}` is unknown or repeated",
+                    weight.hotkey
+                )));
             }
             let parts: u64 = weight.sources.iter().map(|source| u64::from(source.ppm)).sum();
             if weight.ppm == 0 || parts != u64::from(weight.ppm) {
-                return Err(InvalidAnswer::new(format!("sources of `{}` do not sum", weight.hotkey)));
+                return Err(InvalidAnswer::new(format!(
+                    "sources of `{}` do not sum",
+                    weight.hotkey
+                )));
             }
             total += u64::from(weight.ppm);
         }
@@ -133,7 +139,11 @@ pub fn to_ppm(score: f64) -> u32 {
         return 0;
     }
     let scaled = (score.clamp(0.0, 1.0) * 1_000_000.0).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1,000,000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=1,000,000"
+    )]
     let ppm = scaled as u32;
     ppm
 }

@@ -168,7 +168,9 @@ impl State {
     /// The stage that is due or under way; none in a final state.
     pub const fn stage(self) -> Option<Stage> {
         match self {
-            Self::Pending { stage } | Self::Running { stage } | Self::Held { stage, .. } => Some(stage),
+            Self::Pending { stage } | Self::Running { stage } | Self::Held { stage, .. } => {
+                Some(stage)
+            }
             Self::Completed | Self::Rejected | Self::Failed { .. } => None,
         }
     }
@@ -188,8 +190,12 @@ impl State {
             (Self::Running { stage }, Event::StageDone) => {
                 stage.next().map_or(Ok(Self::Completed), |stage| Ok(Self::Pending { stage }))
             }
-            (Self::Running { stage }, Event::Held { cause, .. }) => Ok(Self::Held { stage, cause: *cause }),
-            (Self::Running { .. } | Self::Held { .. }, Event::Rejected { .. }) => Ok(Self::Rejected),
+            (Self::Running { stage }, Event::Held { cause, .. }) => {
+                Ok(Self::Held { stage, cause: *cause })
+            }
+            (Self::Running { .. } | Self::Held { .. }, Event::Rejected { .. }) => {
+                Ok(Self::Rejected)
+            }
             (Self::Running { .. } | Self::Held { .. }, Event::Failed { blame, .. }) => {
                 Ok(Self::Failed { blame: *blame })
             }
@@ -198,7 +204,9 @@ impl State {
             (Self::Held { stage, cause: HoldCause::Review }, Event::Approved { .. }) => {
                 stage.next().map_or_else(|| Err(illegal()), |stage| Ok(Self::Pending { stage }))
             }
-            (Self::Held { cause: HoldCause::Attribution, .. }, Event::Resolved { .. }) => Ok(Self::Completed),
+            (Self::Held { cause: HoldCause::Attribution, .. }, Event::Resolved { .. }) => {
+                Ok(Self::Completed)
+            }
             _ => Err(illegal()),
         }
     }
@@ -280,7 +288,9 @@ impl Event {
     /// The sentence that clients see in `error`; none when nothing is wrong.
     pub fn error_text(&self) -> Option<&str> {
         match self {
-            Self::Rejected { reason } | Self::Failed { reason, .. } | Self::Held { reason, .. } => Some(reason),
+            Self::Rejected { reason } | Self::Failed { reason, .. } | Self::Held { reason, .. } => {
+                Some(reason)
+            }
             _ => None,
         }
     }
@@ -377,7 +387,10 @@ mod tests {
         let mut state = State::INITIAL;
         for stage in Stage::ALL {
             assert_eq!(state, State::Pending { stage });
-            state = state.apply(&Event::Claimed).and_then(|s| s.apply(&Event::StageDone)).expect("legal");
+            state = state
+                .apply(&Event::Claimed)
+                .and_then(|s| s.apply(&Event::StageDone))
+                .expect("legal");
         }
         assert_eq!(state, State::Completed);
     }

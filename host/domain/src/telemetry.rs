@@ -263,7 +263,9 @@ pub struct Anomaly {
 }
 
 /// A `null` column is an absent one.
-fn absent_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+fn absent_is_empty<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<f64>, D::Error> {
     Ok(Option::<Vec<f64>>::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -319,7 +321,9 @@ impl Telemetry {
 
 impl Run {
     fn check(&self) -> Result<(), InvalidTelemetry> {
-        let wrong = |what: &str| Err(InvalidTelemetry::Contradiction(format!("run `{}`: {what}", self.run_id)));
+        let wrong = |what: &str| {
+            Err(InvalidTelemetry::Contradiction(format!("run `{}`: {what}", self.run_id)))
+        };
         let steps = self.steps_done as usize;
         let cols = &self.cols;
         if self.steps_done > self.steps_planned || steps > STEPS_MAX {
@@ -329,8 +333,12 @@ impl Run {
             return wrong("a column is not as long as the steps done");
         }
         let fits = |len: usize| len == 0 || len == steps;
-        let optional =
-            [cols.nonfinite.len(), cols.worker_cpu_ms.len(), cols.logit_absmax.len(), cols.grad_norm.len()];
+        let optional = [
+            cols.nonfinite.len(),
+            cols.worker_cpu_ms.len(),
+            cols.logit_absmax.len(),
+            cols.grad_norm.len(),
+        ];
         if !optional.into_iter().all(fits) {
             return wrong("an optional column is not as long as the steps done");
         }

@@ -127,6 +127,9 @@ mod tests {
         let instant = Timestamp::from_micros(1_795_347_768_672_224);
         assert_eq!(instant.to_string(), "2026-11-22T11:42:48.672224Z");
         assert_eq!(instant.to_string().parse(), Ok(instant));
-        assert_eq!(Timestamp::from_micros(1_795_347_768_000_000).to_string(), "2026-11-22T11:42:48Z");
+        assert_eq!(
+            Timestamp::from_micros(1_795_347_768_000_000).to_string(),
+            "2026-11-22T11:42:48Z"
+        );
     }
 }

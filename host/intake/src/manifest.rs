@@ -68,10 +68,10 @@ impl Manifest {
         component.map_or("", |component| component.entrypoint.as_str())
     }
 
-    /// The module with the recipe and the hooks, where it is another than [`Manifest::entrypoint`].
+    /// The module with the recipe and the hooks, often [`Manifest::entrypoint`] itself; none when the
+    /// project claims no training.
     pub fn training_entrypoint(&self) -> Option<&str> {
-        let training = self.training.as_ref()?.entrypoint.as_str();
-        (training != self.entrypoint()).then_some(training)
+        self.training.as_ref().map(|training| training.entrypoint.as_str())
     }
 
     /// The family to train, for [`ProjectKind::TrainingForArch`].

@@ -91,7 +91,11 @@ impl Pipeline {
         };
         let mut families = self
             .store
-            .families_like(fingerprints.architecture, &facts.source.architecture_sketch, KNOWN_FAMILIES_MAX)
+            .families_like(
+                fingerprints.architecture,
+                &facts.source.architecture_sketch,
+                KNOWN_FAMILIES_MAX,
+            )
             .await?
             .into_iter()
             .map(|resembling| resembling.family)
@@ -107,10 +111,22 @@ impl Pipeline {
         for family in families {
             known.push(self.load_known(submission, family).await?);
         }
-        Ok(Loaded { submission: submission.clone(), facts, fingerprints, report, target: target_id, known, ledger_version })
+        Ok(Loaded {
+            submission: submission.clone(),
+            facts,
+            fingerprints,
+            report,
+            target: target_id,
+            known,
+            ledger_version,
+        })
     }
 
-    async fn load_known(&self, submission: &Submission, family: Family) -> Result<Known, StageError> {
+    async fn load_known(
+        &self,
+        submission: &Submission,
+        family: Family,
+    ) -> Result<Known, StageError> {
         let variants = self.store.variants_of(&[family.id]).await?;
         let canonical = self.load_stored(submission, family.canonical_submission_id).await?;
         let best_variant = match variants.iter().find(|variant| variant.is_current_best) {
@@ -145,7 +161,8 @@ fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageErro
     for known in &loaded.known {
         families.push(weighed(loaded, known, policies, &mut records)?);
     }
-    families.sort_by_key(|known| (!known.same_architecture, std::cmp::Reverse(known.similarity_ppm)));
+    families
+        .sort_by_key(|known| (!known.same_architecture, std::cmp::Reverse(known.similarity_ppm)));
     let question = Candidate {
         submission_id: loaded.submission.id,
         kind: loaded.facts.kind,
@@ -249,11 +266,8 @@ fn tested(question: &Candidate, answer: &Attribution) -> Vec<FamilyComparisons> 
     let accepted = answer.decision == AttributionDecision::Apply
         && (matches!(answer.architecture, ArchitectureAction::Transfer(_))
             || (answer.training != TrainingAction::None && answer.becomes_current_best));
-    let counted = |family_id| FamilyComparisons {
-        family_id,
-        tests: 1,
-        acceptances: u32::from(accepted),
-    };
+    let counted =
+        |family_id| FamilyComparisons { family_id, tests: 1, acceptances: u32::from(accepted) };
     family.map(counted).into_iter().collect()
 }
 
@@ -267,9 +281,10 @@ fn commit(
     let applied = attribution.decision == AttributionDecision::Apply;
     let (event, hold) = match attribution.decision {
         AttributionDecision::Apply => (Event::StageDone, None),
-        AttributionDecision::Reject => {
-            (Event::Rejected { reason: summarised(&attribution.findings, &attribution.reason) }, None)
-        }
+        AttributionDecision::Reject => (
+            Event::Rejected { reason: summarised(&attribution.findings, &attribution.reason) },
+            None,
+        ),
         AttributionDecision::Hold => {
             let hold = pipeline.new_hold(claim, &attribution.reason, attribution.confidence);
             let reason = format!("component attribution held for review: {}", attribution.reason);

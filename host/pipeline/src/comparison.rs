@@ -20,13 +20,21 @@ pub(crate) struct Incumbent<'a> {
 }
 
 /// The question whether the candidate's architecture is better than the incumbent's.
-pub(crate) fn of_architectures(subject: Subject, candidate: &Report, incumbent: &Incumbent<'_>) -> Comparison {
+pub(crate) fn of_architectures(
+    subject: Subject,
+    candidate: &Report,
+    incumbent: &Incumbent<'_>,
+) -> Comparison {
     let theirs = incumbent.report.map(|report| report.architecture_pairs.as_slice());
     comparison(subject, candidate.q_arch, &candidate.architecture_pairs, theirs, incumbent)
 }
 
 /// The question whether the candidate's training is better than the incumbent's.
-pub(crate) fn of_trainings(subject: Subject, candidate: &Report, incumbent: &Incumbent<'_>) -> Comparison {
+pub(crate) fn of_trainings(
+    subject: Subject,
+    candidate: &Report,
+    incumbent: &Incumbent<'_>,
+) -> Comparison {
     let theirs = incumbent.report.map(|report| report.recipe_pairs.as_slice());
     comparison(subject, candidate.q_recipe, &candidate.recipe_pairs, theirs, incumbent)
 }
@@ -88,7 +96,8 @@ mod tests {
             pair("s1", 1, 8.0),
             pair("s0", 2, 8.0),
         ];
-        let incumbent = [pair("s0", 1, 0.125), pair("s0", 0, 0.0), pair("s1", 0, 0.0), pair("s2", 0, 9.0)];
+        let incumbent =
+            [pair("s0", 1, 0.125), pair("s0", 0, 0.0), pair("s1", 0, 0.0), pair("s2", 0, 9.0)];
         // Seed 0 on both rungs, seed 1 on the one that both have, seed 2 not at all.
         assert_eq!(paired_gains(&candidate, &incumbent), vec![0.375, 0.125]);
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use prism_domain::evaluation::Progress;
 use prism_domain::ids::SubmissionId;
-use prism_domain::time::Timestamp;
 use prism_domain::submission::{Blame, Event, HoldCause, Stage, State};
+use prism_domain::time::Timestamp;
 use prism_store::{AttemptRule, Claim, StageCommit, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -158,7 +158,9 @@ impl Pipeline {
             Stage::Review => review::run(self, claim, self.policy_set(claim).await?).await,
             Stage::Evaluation => evaluation::run(self, claim).await,
             Stage::Scoring => scoring::run(self, claim, self.policy_set(claim).await?).await,
-            Stage::Attribution => attribution::run(self, claim, self.policy_set(claim).await?).await,
+            Stage::Attribution => {
+                attribution::run(self, claim, self.policy_set(claim).await?).await
+            }
         }
     }
 
@@ -234,8 +236,12 @@ impl Pipeline {
             }
             Remedy::Retry if claim.attempt >= self.config.max_attempts => {
                 let (blame, code) = (blame_of(error), error.code().to_owned());
-                let reason = format!("Prism evaluation failed: {code}: gave up after {} tries", claim.attempt);
-                self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason })).await;
+                let reason = format!(
+                    "Prism evaluation failed: {code}: gave up after {} tries",
+                    claim.attempt
+                );
+                self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason }))
+                    .await;
             }
             Remedy::Retry => {
                 let retry_at = self.clock.now().plus_ms(self.rest_ms(error, claim.attempt));
@@ -248,7 +254,9 @@ impl Pipeline {
     fn rest_ms(&self, error: &StageError, attempt: u32) -> i64 {
         let first = match error {
             // Nothing is broken: a deadline passed, or the ledger moved on in between.
-            StageError::Policy(_) | StageError::Store(StoreError::LedgerMoved) => self.config.retry_ms,
+            StageError::Policy(_) | StageError::Store(StoreError::LedgerMoved) => {
+                self.config.retry_ms
+            }
             _ => self.config.machine_retry_ms,
         };
         let doublings = attempt.saturating_sub(1).min(20);
@@ -288,6 +296,6 @@ fn error_text(error: &StageError) -> String {
     text
 }
 
-fn log_state(id: SubmissionId, stage: Stage, state: State) {
-    tracing::info!(submission = %id, stage = stage.as_str(), status = state.status(), "stage done");
+fn log_state(id: SubmissionId, stage: Stage, now: State) {
+    tracing::info!(submission = %id, stage = stage.as_str(), status = now.status(), "stage done");
 }

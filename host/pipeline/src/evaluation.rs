@@ -19,10 +19,8 @@ pub(crate) async fn run(pipeline: &Pipeline, claim: &Claim) -> Result<StageCommi
         Err(reason) => return Ok(StageCommit::new(Event::Rejected { reason })),
     };
     let id = job.submission_id;
-    let measured = pipeline
-        .evaluator
-        .evaluate(&job, &|progress| pipeline.progress.tell(id, progress))
-        .await;
+    let measured =
+        pipeline.evaluator.evaluate(&job, &|progress| pipeline.progress.tell(id, progress)).await;
     pipeline.progress.forget(id);
     match measured {
         Ok(measured) => Ok(commit(measured)),

@@ -168,10 +168,8 @@ impl Pipeline {
         let report: Report = self.load_measurement(id, MeasurementKind::Report, "report").await?;
         let proposed: Attribution =
             self.load_measurement(id, MeasurementKind::Attribution, "attribution").await?;
-        let fingerprints = facts
-            .source
-            .fingerprints
-            .ok_or(StageError::Missing { what: "fingerprints" })?;
+        let fingerprints =
+            facts.source.fingerprints.ok_or(StageError::Missing { what: "fingerprints" })?;
         let claimant = Claimant {
             submission_id: id,
             hotkey: &held.submission.hotkey,
@@ -211,11 +209,17 @@ impl Pipeline {
         };
         let architecture = match (request.architecture, &named) {
             (ResolveArchitecture::New, _) if founded.is_some() => {
-                return Err(invalid("a family with this architecture exists; use `existing` or `transfer`"));
+                return Err(invalid(
+                    "a family with this architecture exists; use `existing` or `transfer`",
+                ));
             }
             (ResolveArchitecture::New, _) => ArchitectureAction::New,
-            (ResolveArchitecture::Existing, Some(family)) => ArchitectureAction::Existing(family.id),
-            (ResolveArchitecture::Transfer, Some(family)) => ArchitectureAction::Transfer(family.id),
+            (ResolveArchitecture::Existing, Some(family)) => {
+                ArchitectureAction::Existing(family.id)
+            }
+            (ResolveArchitecture::Transfer, Some(family)) => {
+                ArchitectureAction::Transfer(family.id)
+            }
             (ResolveArchitecture::Reject, _) => ArchitectureAction::None,
             _ => return Err(invalid("architecture_id is required")),
         };
@@ -223,7 +227,10 @@ impl Pipeline {
         Ok(Actions {
             architecture,
             training,
-            becomes_current_best: matches!(training, TrainingAction::New | TrainingAction::Transfer(_)),
+            becomes_current_best: matches!(
+                training,
+                TrainingAction::New | TrainingAction::Transfer(_)
+            ),
             target_family: named.map(|family| family.id),
             improves_family: false,
         })
@@ -247,9 +254,8 @@ impl Pipeline {
                 .map(|variant| variant.id)
                 .ok_or_else(|| invalid("training_variant_id is not a variant of this architecture"))
         });
-        let recorded = variants
-            .iter()
-            .any(|variant| variant.training_hash == claimant.fingerprints.training);
+        let recorded =
+            variants.iter().any(|variant| variant.training_hash == claimant.fingerprints.training);
         match (request.training, named.transpose()?) {
             (ResolveTraining::None, _) => Ok(TrainingAction::None),
             (ResolveTraining::New, _) if recorded => {
@@ -263,16 +269,13 @@ impl Pipeline {
     }
 }
 
-fn resolved(
-    claimant: &Claimant<'_>,
-    actions: Actions,
-    scores: PublishedScores,
-) -> Resolution {
+fn resolved(claimant: &Claimant<'_>, actions: Actions, scores: PublishedScores) -> Resolution {
     let accepted_architecture =
         matches!(actions.architecture, ArchitectureAction::New | ArchitectureAction::Transfer(_));
     let accepted_training =
         matches!(actions.training, TrainingAction::New | TrainingAction::Transfer(_));
-    let points = |accepted: bool, weight: f64, score: f64| if accepted { weight * score } else { 0.0 };
+    let points =
+        |accepted: bool, weight: f64, score: f64| if accepted { weight * score } else { 0.0 };
     Resolution {
         rejected: false,
         family_id: claimant.family(actions),

@@ -38,7 +38,7 @@ use tokio::sync::Notify;
 
 pub use check::{CheckReport, check_upload, project_tree};
 pub use driver::{Boundary, BoundaryHook, ProgressBoard};
-pub use holds::{ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining, Resolution};
+pub use holds::{Resolution, ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining};
 pub use outcome::StageError;
 pub use seeds::{BEACON_KEY_LEN, Beacon};
 pub use submit::{SubmitError, SubmitRequest};

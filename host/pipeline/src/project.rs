@@ -27,7 +27,10 @@ impl Pipeline {
     }
 
     /// The project of another submission that is known to unpack.
-    pub(crate) async fn load_accepted_project(&self, id: SubmissionId) -> Result<Project, StageError> {
+    pub(crate) async fn load_accepted_project(
+        &self,
+        id: SubmissionId,
+    ) -> Result<Project, StageError> {
         let submission =
             self.store.submission(id).await?.ok_or(StageError::Missing { what: "submission" })?;
         self.load_project(&submission)

@@ -10,7 +10,8 @@ pub(crate) fn summarised(findings: &[Finding], fallback: &str) -> String {
     let Some(worst) = findings.iter().rev().max_by_key(|finding| finding.severity) else {
         return fallback.to_owned();
     };
-    let grave = findings.iter().filter(|f| f.severity >= Severity::Hold.min(worst.severity)).count();
+    let grave =
+        findings.iter().filter(|f| f.severity >= Severity::Hold.min(worst.severity)).count();
     let place = worst
         .location
         .as_ref()

@@ -29,14 +29,13 @@ async fn load(pipeline: &Pipeline, claim: &Claim) -> Result<ReviewInput, StageEr
     let submission = &claim.submission;
     let facts: ProjectFacts =
         pipeline.load_measurement(submission.id, MeasurementKind::Facts, "facts").await?;
-    let neighbours =
-        pipeline
-            .store
-            .earlier_neighbours(submission.sequence, &submission.hotkey, &facts.source, NEIGHBOURS_MAX)
-            .await?
-            .into_iter()
-            .map(|resembling| resembling.neighbour)
-            .collect();
+    let neighbours = pipeline
+        .store
+        .earlier_neighbours(submission.sequence, &submission.hotkey, &facts.source, NEIGHBOURS_MAX)
+        .await?
+        .into_iter()
+        .map(|resembling| resembling.neighbour)
+        .collect();
     Ok(ReviewInput { submission_id: submission.id, facts, neighbours })
 }
 

@@ -46,12 +46,18 @@ impl Pipeline {
         let before = now.plus_ms(self.config.hold_expiry_ms.saturating_neg());
         for hold in self.store.pending_holds_before(before, SWEEP_MAX).await? {
             let (blame, code) = (Blame::Platform, "P-HOLD-EXPIRED".to_owned());
-            let reason = format!("Prism evaluation failed: {code}: no operator decided in time; send it again");
+            let reason = format!(
+                "Prism evaluation failed: {code}: no operator decided in time; send it again"
+            );
             let event = Event::Failed { blame, code, reason };
             match self.store.apply_event(hold.submission_id, event, now).await {
-                Ok(_state) => tracing::warn!(hold = %hold.id, submission = %hold.submission_id, "a hold expired"),
+                Ok(_state) => {
+                    tracing::warn!(hold = %hold.id, submission = %hold.submission_id, "a hold expired")
+                }
                 // An operator was faster.
-                Err(StoreError::Invalid(why)) => tracing::info!(hold = %hold.id, why, "a hold did not expire"),
+                Err(StoreError::Invalid(why)) => {
+                    tracing::info!(hold = %hold.id, why, "a hold did not expire")
+                }
                 Err(error) => return Err(error),
             }
         }

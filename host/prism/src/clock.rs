@@ -11,7 +11,8 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the Clock that everything else takes")]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let micros = since.map_or(0, |duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
+        let micros =
+            since.map_or(0, |duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
         Timestamp::from_micros(micros)
     }
 }
@@ -25,7 +26,9 @@ impl Entropy for SystemEntropy {
         let (left, right) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
         // A version 4 UUID fixes six of its bits, so the halves of two hashes are taken instead of the raw bytes.
         let mut seed = [0_u8; 64];
-        for (chunk, source) in seed.chunks_mut(16).zip([left, right, uuid::Uuid::new_v4(), uuid::Uuid::new_v4()]) {
+        for (chunk, source) in
+            seed.chunks_mut(16).zip([left, right, uuid::Uuid::new_v4(), uuid::Uuid::new_v4()])
+        {
             chunk.copy_from_slice(source.as_bytes());
         }
         *prism_domain::ids::Digest::of(&seed).as_bytes()

@@ -1,11 +1,6 @@
 //! The bundled example projects: the review says of each what their list says, and the fingerprints
 //! tell a copy, a training and an architecture of its own apart.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may fail"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +85,11 @@ fn the_review_says_what_the_list_says() {
             None => assert!(verdict.decision == Decision::Accept, "{}: {grave:#?}", example.name),
             Some(rule) => {
                 assert_eq!(verdict.decision, Decision::Reject, "{}", example.name);
-                assert!(grave.iter().any(|finding| finding.rule_id == rule), "{}: {grave:#?}", example.name);
+                assert!(
+                    grave.iter().any(|finding| finding.rule_id == rule),
+                    "{}: {grave:#?}",
+                    example.name
+                );
             }
         }
         if rule != Some("PY-IMPORT") {
@@ -105,7 +104,10 @@ fn the_malicious_project_is_told_every_road_it_tried() {
     let malicious = examples.iter().find(|example| example.expect["rule"] == "PY-IMPORT").unwrap();
     let verdict = malicious.review(Vec::new());
     for rule in ["PY-IMPORT", "PY-CHEAT", "PY-IO", "PY-DYN", "PY-DUNDER", "PY-TORCH-IO"] {
-        assert!(verdict.findings.iter().any(|finding| finding.rule_id == rule), "{rule}: {verdict:#?}");
+        assert!(
+            verdict.findings.iter().any(|finding| finding.rule_id == rule),
+            "{rule}: {verdict:#?}"
+        );
     }
 }
 
@@ -156,13 +158,24 @@ fn example(root: &Path, entry: &Value) -> Example {
         Some(other) => panic!("{name}: {other}"),
     };
     let files = python_files(&folder, &folder);
-    let module = |(path, text): &(String, String)| Module { path: path.clone(), source: text.clone().into_bytes() };
+    let module = |(path, text): &(String, String)| Module {
+        path: path.clone(),
+        source: text.clone().into_bytes(),
+    };
     let facts = extract(&files.iter().map(module).collect::<Vec<_>>(), &entrypoints);
-    Example { name, expect: entry["expect"].clone(), kind, entrypoint: entrypoints[0].clone(), files, facts }
+    Example {
+        name,
+        expect: entry["expect"].clone(),
+        kind,
+        entrypoint: entrypoints[0].clone(),
+        files,
+        facts,
+    }
 }
 
 fn python_files(root: &Path, folder: &Path) -> Vec<(String, String)> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     let mut files = Vec::new();
     for path in entries {

@@ -229,7 +229,8 @@ fn texts_are_ordered_by_their_prefix_first() {
     let texts = ["", "a", "a\0", "a\0b", "aaaaaaaa", "aaaaaaaab", "aaaaaaac", "b", "é", "éé"];
     for one in texts {
         for other in texts {
-            let by_prefix = order::compare((order::prefix(one), one), (order::prefix(other), other));
+            let by_prefix =
+                order::compare((order::prefix(one), one), (order::prefix(other), other));
             assert_eq!(by_prefix, one.cmp(other), "{one:?} {other:?}");
         }
     }

@@ -33,7 +33,11 @@ async fn uploads_are_unpacked_under_the_configured_limits() {
         fixture.pipeline.config.archive_limits.file_bytes = file_bytes;
         fixture.accept_at(1, Stage::Evaluation, &facts(ProjectKind::Full)).await;
         assert!(fixture.work(Stage::Evaluation).await);
-        assert_eq!(fixture.evaluator.runs.load(Ordering::SeqCst), evaluations, "{file_bytes} bytes");
+        assert_eq!(
+            fixture.evaluator.runs.load(Ordering::SeqCst),
+            evaluations,
+            "{file_bytes} bytes"
+        );
     }
 }
 
@@ -53,9 +57,10 @@ async fn other_processes_read_the_progress_from_the_database() {
     let id = fixture.accept_at(1, Stage::Evaluation, &facts(ProjectKind::Full)).await;
     let (pipeline, stop) = (fixture.pipeline.clone(), CancellationToken::new());
     let token = stop.clone();
-    let worker = tokio::spawn(async move {
-        pipeline.work_once("worker", &[Stage::Evaluation], &token).await
-    });
+    let worker =
+        tokio::spawn(
+            async move { pipeline.work_once("worker", &[Stage::Evaluation], &token).await },
+        );
     let store = &fixture.pipeline.store;
     let mut read = None;
     for _ in 0..100 {

@@ -50,7 +50,8 @@ impl Fixture {
         let clock = Arc::new(TestClock(AtomicI64::new(1_795_347_768_000_000)));
         for name in ["one", "broken", "sound"] {
             let digest = Digest::of(name.as_bytes());
-            let stored = store.put_policy_set(digest, name.to_owned(), BTreeMap::new(), clock.now());
+            let stored =
+                store.put_policy_set(digest, name.to_owned(), BTreeMap::new(), clock.now());
             stored.await.expect("stored");
         }
         let policies = Arc::new(TestPolicies::new(sound("one")));
@@ -79,7 +80,7 @@ impl Fixture {
             .store
             .accept(NewSubmission {
                 id: SubmissionId::new(self.pipeline.entropy.uuid()),
-                hotkey: Hotkey::new(&format!("miner-{n}")).expect("a hotkey"),
+                hotkey: Hotkey::new(format!("miner-{n}")).expect("a hotkey"),
                 epoch: EpochId(1),
                 code_hash: Digest::of(&archive),
                 filename: "model.py".to_owned(),
@@ -95,7 +96,12 @@ impl Fixture {
     }
 
     /// Accepts a submission and brings it to `stage` as if the earlier stages had passed it.
-    pub(crate) async fn accept_at(&self, n: u32, stage: Stage, facts: &ProjectFacts) -> SubmissionId {
+    pub(crate) async fn accept_at(
+        &self,
+        n: u32,
+        stage: Stage,
+        facts: &ProjectFacts,
+    ) -> SubmissionId {
         self.accept_under(None, n, stage, facts).await
     }
 
@@ -241,12 +247,15 @@ impl Evaluator for TestEvaluator {
     }
 }
 
+/// A manifest and its components.
+type StoredSet = (String, BTreeMap<Digest, Vec<u8>>);
+
 /// The set in force, and what is to be loaded of stored ones.
 pub(crate) struct TestPolicies {
     current: Mutex<Arc<TestSet>>,
     pub(crate) restorable: Mutex<Option<Arc<TestSet>>>,
-    /// What was asked for last: the manifest and the components.
-    pub(crate) asked: Mutex<Option<(String, BTreeMap<Digest, Vec<u8>>)>>,
+    /// What was asked for last.
+    pub(crate) asked: Mutex<Option<StoredSet>>,
 }
 
 impl TestPolicies {
@@ -277,7 +286,8 @@ impl Policies for TestPolicies {
         canonical: &str,
         components: &BTreeMap<Digest, Vec<u8>>,
     ) -> Result<Arc<dyn PolicySet>, PolicyFault> {
-        *self.asked.lock().expect("no panic before") = Some((canonical.to_owned(), components.clone()));
+        *self.asked.lock().expect("no panic before") =
+            Some((canonical.to_owned(), components.clone()));
         let restorable = self.restorable.lock().expect("no panic before").clone();
         restorable.map(|set| set as Arc<dyn PolicySet>).ok_or_else(|| fault("policy-profile"))
     }

@@ -37,7 +37,10 @@ async fn an_operator_sees_them_and_may_ask_again() {
     let id = held(&fixture).await;
     let hold = only_hold(&fixture).await;
     assert_eq!((hold.submission_id, hold.status), (id, HoldStatus::Pending));
-    assert!(hold.reason.contains("policy-trap") && hold.confidence.abs() < f64::EPSILON, "{hold:?}");
+    assert!(
+        hold.reason.contains("policy-trap") && hold.confidence.abs() < f64::EPSILON,
+        "{hold:?}"
+    );
 
     for action in [ResolveArchitecture::New, ResolveArchitecture::Existing] {
         let waiting = fixture.pipeline.store.holds(1).await.expect("reads").remove(0);
@@ -59,7 +62,8 @@ async fn an_operator_may_refuse_them() {
     let fixture = Fixture::new().await;
     let id = held(&fixture).await;
     let hold = only_hold(&fixture).await;
-    let refused = fixture.pipeline.resolve_hold(hold.id, request(ResolveArchitecture::Reject)).await;
+    let refused =
+        fixture.pipeline.resolve_hold(hold.id, request(ResolveArchitecture::Reject)).await;
     assert!(refused.expect("resolved").rejected);
     assert_eq!(fixture.state(id).await, State::Rejected);
     assert_eq!(only_hold(&fixture).await.status, HoldStatus::Rejected);
@@ -70,7 +74,11 @@ async fn they_go_on_and_leave_the_list_when_another_set_is_in_force() {
     let fixture = Fixture::new().await;
     let id = held(&fixture).await;
     fixture.pipeline.sweep_once().await.expect("sweeps");
-    assert_eq!(only_hold(&fixture).await.status, HoldStatus::Pending, "the same set changes nothing");
+    assert_eq!(
+        only_hold(&fixture).await.status,
+        HoldStatus::Pending,
+        "the same set changes nothing"
+    );
     fixture.policies.put_in_force(sound("sound"));
     fixture.pipeline.sweep_once().await.expect("sweeps");
     assert_eq!(only_hold(&fixture).await.status, HoldStatus::Resolved);

@@ -20,7 +20,9 @@ async fn a_submission_that_takes_every_worker_with_it_is_given_up() {
     assert!(fixture.error(id).await.contains("W-GAVE-UP"));
     assert_eq!(fixture.evaluator.runs.load(Ordering::SeqCst), 0, "it must not run once more");
     let events = fixture.pipeline.store.submission_events(id).await.expect("reads");
-    assert!(matches!(&events.last().expect("events").event, Event::Failed { code, .. } if code == "W-GAVE-UP"));
+    assert!(
+        matches!(&events.last().expect("events").event, Event::Failed { code, .. } if code == "W-GAVE-UP")
+    );
     assert!(!fixture.work(Stage::Evaluation).await, "nothing is left to do");
 }
 

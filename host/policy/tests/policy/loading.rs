@@ -181,8 +181,11 @@ fn a_stored_set_is_restored_as_the_one_it_was() {
     assert!(policies.find(other.digest()).is_some(), "it stays loaded");
     restored.assess(&comparison()).expect("it answers");
 
-    let refusal = |canonical: &str| policies.restore(canonical, &stored).err().expect("refused").code;
+    let refusal =
+        |canonical: &str| policies.restore(canonical, &stored).err().expect("refused").code;
     assert_eq!(refusal("{\"review\": 1}"), "policy-manifest");
-    let foreign = canonical.replace("restored\"", "another\"").replace(prism_policy::PROFILE, "of-another-build");
+    let foreign = canonical
+        .replace("restored\"", "another\"")
+        .replace(prism_policy::PROFILE, "of-another-build");
     assert_eq!(refusal(&foreign), "profile-unknown");
 }

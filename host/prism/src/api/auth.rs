@@ -53,8 +53,8 @@ fn check_token(headers: &HeaderMap, state: &ApiState, refusal: &str) -> Result<(
     let Some(given) = headers.get(header::AUTHORIZATION) else {
         return Err(Problem::unauthorized("auth-missing", refusal));
     };
-    let matches = bearer(given.as_bytes())
-        .is_some_and(|given| bool::from(given.ct_eq(token.as_bytes())));
+    let matches =
+        bearer(given.as_bytes()).is_some_and(|given| bool::from(given.ct_eq(token.as_bytes())));
     if matches { Ok(()) } else { Err(Problem::unauthorized("auth-invalid", refusal)) }
 }
 

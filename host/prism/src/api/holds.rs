@@ -72,11 +72,10 @@ fn decision(body: Body) -> Result<ResolveRequest, Problem> {
         _ => return Err(mismatch("architecture_action", ARCHITECTURE_PATTERN, &architecture)),
     };
     let (architecture, training) = match body.training_action.as_ref().map(|v| (v, v.as_str())) {
-        None | Some((_, Some("none"))) => (architecture, ResolveTraining::None),
+        None | Some((_, Some("none" | "reject"))) => (architecture, ResolveTraining::None),
         Some((_, Some("new"))) => (architecture, ResolveTraining::New),
         Some((_, Some("existing"))) => (architecture, ResolveTraining::Existing),
         Some((_, Some("transfer"))) => (architecture, ResolveTraining::Transfer),
-        Some((_, Some("reject"))) => (architecture, ResolveTraining::None),
         Some((value, _)) => return Err(mismatch("training_action", TRAINING_PATTERN, value)),
     };
     Ok(ResolveRequest {

@@ -1,4 +1,4 @@
-//! The routes described: OpenAPI 3.1, and a page that shows them without any asset from elsewhere.
+//! The routes described: `OpenAPI` 3.1, and a page that shows them without any asset from elsewhere.
 
 use axum::Json;
 use axum::response::Html;
@@ -35,16 +35,40 @@ const PUBLIC: [Described; 12] = [
 
 const INTERNAL: [Described; 12] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
-    route("post", "/internal/v1/bridge/submissions", "An upload of a hotkey that Platform verified"),
+    route(
+        "post",
+        "/internal/v1/bridge/submissions",
+        "An upload of a hotkey that Platform verified",
+    ),
     route("get", "/internal/v1/component-review/holds", "What waits for an operator"),
     route("post", "/internal/v1/component-review/holds/{id}/resolve", "Decide a hold"),
-    route("post", "/internal/v1/worker/process-next", "Wake the workers; names the next submission"),
+    route(
+        "post",
+        "/internal/v1/worker/process-next",
+        "Wake the workers; names the next submission",
+    ),
     route("post", "/internal/v1/worker/poll", "Always empty; kept for old clients"),
     route("post", "/internal/v1/validators/assignments/next", "Always null: nothing is assigned"),
-    route("post", "/internal/v1/validators/assignments/expire", "Always empty: nothing is assigned"),
-    route("post", "/internal/v1/validators/assignments/{id}/accept", "Always 404: nothing is assigned"),
-    route("post", "/internal/v1/validators/assignments/{id}/reject", "Always 404: nothing is assigned"),
-    route("post", "/internal/v1/validators/assignments/{id}/result", "Always 404: nothing is assigned"),
+    route(
+        "post",
+        "/internal/v1/validators/assignments/expire",
+        "Always empty: nothing is assigned",
+    ),
+    route(
+        "post",
+        "/internal/v1/validators/assignments/{id}/accept",
+        "Always 404: nothing is assigned",
+    ),
+    route(
+        "post",
+        "/internal/v1/validators/assignments/{id}/reject",
+        "Always 404: nothing is assigned",
+    ),
+    route(
+        "post",
+        "/internal/v1/validators/assignments/{id}/result",
+        "Always 404: nothing is assigned",
+    ),
     route("get", "/internal/v1/openapi.json", "This description"),
 ];
 
@@ -57,13 +81,17 @@ pub(super) async fn internal(_: Internal) -> Json<Value> {
 }
 
 pub(super) async fn docs() -> Html<String> {
-    let rows: String = PUBLIC
-        .iter()
-        .map(|r| {
-            let (method, path) = (r.method.to_uppercase(), r.path);
-            format!("<tr><td>{method}</td><td><code>{path}</code></td><td>{}</td></tr>", r.summary)
-        })
-        .collect();
+    let mut rows = String::new();
+    for described in &PUBLIC {
+        let (method, path) = (described.method.to_uppercase(), described.path);
+        rows.push_str("<tr><td>");
+        rows.push_str(&method);
+        rows.push_str("</td><td><code>");
+        rows.push_str(path);
+        rows.push_str("</code></td><td>");
+        rows.push_str(described.summary);
+        rows.push_str("</td></tr>");
+    }
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>PRISM API</title>\
          <h1>PRISM API</h1><p>Machine-readable: <a href=\"/openapi.json\">/openapi.json</a>. \
@@ -116,7 +144,8 @@ fn parameters(path: &str) -> Vec<Value> {
         list.push(parameter("path", "id", true, &json!({"type": "string", "format": "uuid"})));
     }
     let rows = |default: u32| {
-        let schema = json!({"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": default});
+        let schema =
+            json!({"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": default});
         parameter("query", "limit", false, &schema)
     };
     let bounded = json!({"type": "string", "minLength": 1, "maxLength": 128});

@@ -81,7 +81,7 @@ impl Problem {
     }
 
     /// Fields that are not as they should be.
-    pub(super) fn fields(code: &'static str, errors: Vec<FieldError>) -> Self {
+    pub(super) fn fields(code: &'static str, errors: &[FieldError]) -> Self {
         let values = errors.iter().map(|error| serde_json::to_value(error).unwrap_or(Value::Null));
         Self::invalid(code, values.collect())
     }
@@ -91,13 +91,19 @@ impl Problem {
         let detail = errors
             .first()
             .and_then(|error| Some((error.get("loc")?, error.get("msg")?.as_str()?)))
-            .map_or_else(|| "invalid request".to_owned(), |(loc, msg)| format!("{}: {msg}", path(loc)));
+            .map_or_else(
+                || "invalid request".to_owned(),
+                |(loc, msg)| format!("{}: {msg}", path(loc)),
+            );
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
     }
 
     /// One field that is not as it should be.
     pub(super) fn field(loc: [&str; 2], kind: &str, msg: &str, input: &Value) -> Self {
-        Self::invalid("request-invalid", vec![json!({"type": kind, "loc": loc, "msg": msg, "input": input})])
+        Self::invalid(
+            "request-invalid",
+            vec![json!({"type": kind, "loc": loc, "msg": msg, "input": input})],
+        )
     }
 
     /// A fault of ours: logged with all its causes, shown without any.
@@ -124,8 +130,10 @@ impl Problem {
 
 fn path(loc: &Value) -> String {
     let parts = loc.as_array().map(Vec::as_slice).unwrap_or_default();
-    let names: Vec<String> =
-        parts.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned)).collect();
+    let names: Vec<String> = parts
+        .iter()
+        .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned))
+        .collect();
     names.join(".")
 }
 
@@ -212,7 +220,7 @@ impl From<UploadError> for Problem {
                     ..Self::new(StatusCode::BAD_REQUEST, code, "invalid JSON submission")
                 }
             }
-            UploadError::Fields(fields) => Self::fields(code, fields),
+            UploadError::Fields(fields) => Self::fields(code, &fields),
         };
         problem.about_the_upload()
     }
@@ -222,7 +230,7 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let code = error.code();
         match error {
-            AuthError::Headers(fields) => Self::fields(code, fields),
+            AuthError::Headers(fields) => Self::fields(code, &fields),
             AuthError::Hotkey(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
             }

@@ -18,7 +18,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
         let Query(pairs) = pairs.map_err(|_rejection| {
-            Problem::field(["query", ""], "query_invalid", "Query string cannot be read", &Value::Null)
+            Problem::field(
+                ["query", ""],
+                "query_invalid",
+                "Query string cannot be read",
+                &Value::Null,
+            )
         })?;
         Ok(Self(pairs.into_iter().collect()))
     }

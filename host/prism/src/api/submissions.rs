@@ -42,19 +42,22 @@ async fn explain(
     let kinds = [MeasurementKind::Review, MeasurementKind::Report, MeasurementKind::Attribution];
     for kind in kinds {
         let Some(answer) = stored_json(state, submission, kind).await? else { continue };
-        findings.extend(answer.get("findings").and_then(Value::as_array).cloned().unwrap_or_default());
+        findings
+            .extend(answer.get("findings").and_then(Value::as_array).cloned().unwrap_or_default());
         if submission.state != Status::Completed {
             continue;
         }
         match kind {
             MeasurementKind::Report => {
                 for name in ["stability", "gain", "metrics"] {
-                    members.insert(name.to_owned(), answer.get(name).cloned().unwrap_or(Value::Null));
+                    members
+                        .insert(name.to_owned(), answer.get(name).cloned().unwrap_or(Value::Null));
                 }
             }
             MeasurementKind::Attribution => {
                 for name in ["contributions", "architecture", "training", "reason"] {
-                    members.insert(name.to_owned(), answer.get(name).cloned().unwrap_or(Value::Null));
+                    members
+                        .insert(name.to_owned(), answer.get(name).cloned().unwrap_or(Value::Null));
                 }
             }
             _ => {}

@@ -9,7 +9,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use prism_domain::ids::{Digest, Hotkey};
 use prism_domain::time::Timestamp;
-use prism_intake::{SignatureScheme, SignedHeaders, UnparsedHeaders, Upload, UploadError, parse_hotkey};
+use prism_intake::{
+    SignatureScheme, SignedHeaders, UnparsedHeaders, Upload, UploadError, parse_hotkey,
+};
 use prism_pipeline::SubmitRequest;
 use prism_store::Nonce;
 use serde_json::{Value, json};
@@ -98,10 +100,7 @@ fn signature_scheme(state: &ApiState) -> SignatureScheme {
 }
 
 fn spent_nonce(signed: &SignedHeaders, now: Timestamp, window_s: i64) -> Nonce {
-    Nonce {
-        value: signed.nonce.clone(),
-        expires_at: now.plus_ms(NONCE_WINDOWS * window_s * 1_000),
-    }
+    Nonce { value: signed.nonce.clone(), expires_at: now.plus_ms(NONCE_WINDOWS * window_s * 1_000) }
 }
 
 async fn store(
@@ -149,16 +148,16 @@ fn verified_hotkey(headers: &HeaderMap) -> Result<Hotkey, Problem> {
 }
 
 fn checked_hotkey(text: &str) -> Result<Hotkey, Problem> {
-    let invalid = |message: String| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "hotkey-invalid", message)
-    };
+    let invalid =
+        |message: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "hotkey-invalid", message);
     let parsed = parse_hotkey(text).map_err(|error| invalid(error.to_string()))?;
     Hotkey::new(parsed).map_err(|error| invalid(error.to_string()))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES);
+    let key =
+        value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES);
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
         Problem::field(
             ["header", "idempotency-key"],

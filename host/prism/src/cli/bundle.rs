@@ -39,16 +39,15 @@ impl Bundle {
     }
 
     /// Zips files that are at hand already.
-    pub(crate) fn of_files(
-        name: &str,
-        files: &BTreeMap<String, Vec<u8>>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn of_files(name: &str, files: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<Self> {
         Ok(Self { filename: format!("{}.zip", label(name)), bytes: zipped(files)? })
     }
 }
 
 fn label(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect()
 }
 
 fn files_below(root: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {

@@ -75,6 +75,10 @@ pub(super) fn tell(report: &CheckReport) {
     if let Some(facts) = &report.facts {
         let names: Vec<&str> =
             facts.source.entry_functions.iter().map(|entry| entry.name.as_str()).collect();
-        output::line(&format!("kind {}, entry functions: {}", facts.kind.as_str(), names.join(", ")));
+        output::line(&format!(
+            "kind {}, entry functions: {}",
+            facts.kind.as_str(),
+            names.join(", ")
+        ));
     }
 }

@@ -27,7 +27,9 @@ impl Client {
     /// Sends an upload over the bridge, as Platform does for a hotkey that it verified.
     pub(super) async fn submit(&self, hotkey: &str, bundle: &Bundle) -> anyhow::Result<Value> {
         let token = self.token.as_deref().context("no token: set PRISM_SHARED_TOKEN")?;
-        let kind = if bundle.filename.ends_with(".py") { "text/x-python" } else { "application/zip" };
+        let suffix = std::path::Path::new(&bundle.filename).extension();
+        let python = suffix.is_some_and(|suffix| suffix == "py");
+        let kind = if python { "text/x-python" } else { "application/zip" };
         let request = self
             .http
             .post(format!("{}/internal/v1/bridge/submissions", self.base))

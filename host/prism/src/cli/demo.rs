@@ -67,7 +67,8 @@ pub(super) fn run(mut settings: Settings, arguments: &Arguments) -> anyhow::Resu
 
 async fn demo(settings: Settings, exit: bool) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
-    let client = Client::new(&format!("http://{}", settings.bind), &settings.slug, settings.token.load())?;
+    let client =
+        Client::new(&format!("http://{}", settings.bind), &settings.slug, settings.token.load())?;
     let bind = settings.bind;
     let server = tokio::spawn(serve::serve_until(settings, stop.clone()));
     let told = tokio::select! {
@@ -176,7 +177,10 @@ fn progress_line(detail: &Value, status: &str) -> String {
     let number = |name: &str| progress.get(name).and_then(Value::as_f64).unwrap_or(0.0);
     let tenths = (number("done") * 10.0).floor() * 10.0;
     let seconds = (number("eta_ms") / 10_000.0).ceil() * 10.0;
-    format!("{status} {stage}: {} {tenths:.0} %, about {seconds:.0} s left", text(progress, "probe"))
+    format!(
+        "{status} {stage}: {} {tenths:.0} %, about {seconds:.0} s left",
+        text(progress, "probe")
+    )
 }
 
 async fn outcomes(client: &Client, sent: &[Sent]) -> anyhow::Result<()> {
@@ -185,7 +189,12 @@ async fn outcomes(client: &Client, sent: &[Sent]) -> anyhow::Result<()> {
         let detail = client.get(&format!("/v1/submissions/{}", one.id)).await?;
         let score = detail.get("final_score").and_then(Value::as_f64);
         let score = score.map(|score| format!(" score {score:.4}")).unwrap_or_default();
-        output::line(&format!("{} ({}): {}{score}", one.example.title, one.example.hotkey, text(&detail, "status")));
+        output::line(&format!(
+            "{} ({}): {}{score}",
+            one.example.title,
+            one.example.hotkey,
+            text(&detail, "status")
+        ));
         for name in ["reason", "error"] {
             if let Some(why) = detail.get(name).and_then(Value::as_str) {
                 output::line(&format!("    {why}"));

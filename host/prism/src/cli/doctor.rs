@@ -46,7 +46,8 @@ fn policies(settings: &Settings) -> Checkup {
     Checkup {
         name: "policies".to_owned(),
         ok: loaded.is_ok(),
-        detail: loaded.map_or_else(|error| format!("{error:#}"), |_| "embedded set loads".to_owned()),
+        detail: loaded
+            .map_or_else(|error| format!("{error:#}"), |_| "embedded set loads".to_owned()),
         remedy: "make the data folder writable, or set PRISM_DATA_DIR".to_owned(),
     }
 }
@@ -70,14 +71,16 @@ fn database(settings: &Settings) -> Checkup {
         name: "database".to_owned(),
         ok: found.is_ok(),
         detail: found.unwrap_or_else(|wrong| wrong),
-        remedy: "make the data folder writable, or set PRISM_DATA_DIR or PRISM_DATABASE_URL".to_owned(),
+        remedy: "make the data folder writable, or set PRISM_DATA_DIR or PRISM_DATABASE_URL"
+            .to_owned(),
     }
 }
 
 /// Looks at the file from outside: opening it as the server does would bring its schema up to date.
 fn database_at(file: &Path) -> Result<String, String> {
     let shown = file.display();
-    let folder = file.ancestors().skip(1).find(|folder| folder.as_os_str().is_empty() || folder.exists());
+    let folder =
+        file.ancestors().skip(1).find(|folder| folder.as_os_str().is_empty() || folder.exists());
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // The write-ahead log lies beside the database, so that the folder is written to in any case.
     let writable = folder.is_dir() && access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();

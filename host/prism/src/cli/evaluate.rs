@@ -88,7 +88,11 @@ fn show(bar: &Mutex<ProgressBar>, progress: &Progress) {
         let loss = progress.loss_nats.map(|loss| format!(" loss {loss:.3}")).unwrap_or_default();
         bar.set_message(format!(
             "{} {} step {}/{}{loss}, {} s left",
-            progress.probe, progress.run_id, progress.step, progress.steps, progress.eta_ms / 1_000
+            progress.probe,
+            progress.run_id,
+            progress.step,
+            progress.steps,
+            progress.eta_ms / 1_000
         ));
     }
 }

@@ -26,7 +26,11 @@ pub(super) fn error(error: &anyhow::Error) {
 pub(super) fn table(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
@@ -35,7 +39,6 @@ pub(super) fn table(rows: &[Vec<String>]) {
         line(cells.join("  ").trim_end());
     }
 }
-
 
 /// Submitted text must not move the cursor or turn the line around: C0, C1 and bidirectional
 /// controls are dropped.

@@ -32,7 +32,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
     if arguments.json {
         output::json(&answer)?;
     } else {
-        let field = |name: &str| answer.get(name).and_then(|v| v.as_str()).unwrap_or("?").to_owned();
+        let field =
+            |name: &str| answer.get(name).and_then(|v| v.as_str()).unwrap_or("?").to_owned();
         output::line(&format!("{}  {}", field("id"), field("status")));
         output::line(&format!("follow it: {}/v1/submissions/{}", arguments.url, field("id")));
     }

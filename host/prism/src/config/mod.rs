@@ -16,8 +16,8 @@ use prism_evaluation::EvaluationConfig;
 use serde::Deserialize;
 
 use parse::within;
-use secret::TokenSource;
 pub(crate) use secret::SharedToken;
+use secret::TokenSource;
 
 /// Where Platform mounts the challenge token when nothing else is said.
 const DEFAULT_TOKEN_FILE: &str = "/run/secrets/platform/challenge_token";
@@ -144,7 +144,8 @@ impl Settings {
 
     fn resolve(file: ConfigFile, env: Environment<'_>) -> Result<Self, ConfigError> {
         let read = parse::Reader::new(env);
-        let data_dir = read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
+        let data_dir =
+            read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
         let database_url = read
             .text(&["PRISM_DATABASE_URL", "CHALLENGE_DATABASE_URL"])
             .or(file.database_url)
@@ -160,7 +161,9 @@ impl Settings {
             database_url,
             token: SharedToken::new(
                 read.token()
-                    .or_else(|| file.shared_token.filter(|text| !text.is_empty()).map(TokenSource::Value))
+                    .or_else(|| {
+                        file.shared_token.filter(|text| !text.is_empty()).map(TokenSource::Value)
+                    })
                     .or_else(|| file.shared_token_file.map(TokenSource::File))
                     .unwrap_or_else(|| TokenSource::File(DEFAULT_TOKEN_FILE.into())),
             ),
@@ -227,8 +230,10 @@ impl ConfigFile {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(&text)
-            .map_err(|error| ConfigError::File { path: path.to_owned(), message: error.to_string() })
+        serde_saphyr::from_str(&text).map_err(|error| ConfigError::File {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })
     }
 }
 

@@ -57,12 +57,16 @@ impl<'a> Reader<'a> {
         match text.to_ascii_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(Some(true)),
             "0" | "false" | "no" | "off" => Ok(Some(false)),
-            _ => Err(ConfigError::Value { name, message: format!("`{text}` is neither true nor false") }),
+            _ => Err(ConfigError::Value {
+                name,
+                message: format!("`{text}` is neither true nor false"),
+            }),
         }
     }
 
     pub(super) fn bind(&self, file: Option<String>) -> Result<SocketAddr, ConfigError> {
-        let text = self.text(&["PRISM_BIND"]).or(file).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+        let text =
+            self.text(&["PRISM_BIND"]).or(file).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
         parsed("bind", &text)
     }
 
@@ -71,8 +75,10 @@ impl<'a> Reader<'a> {
             .number("epoch_seconds", &["PRISM_EPOCH_SECONDS"])?
             .or(file)
             .unwrap_or(EpochLength::DEFAULT_SECONDS);
-        EpochLength::from_seconds(seconds)
-            .ok_or_else(|| ConfigError::Value { name: "epoch_seconds", message: "must not be zero".into() })
+        EpochLength::from_seconds(seconds).ok_or_else(|| ConfigError::Value {
+            name: "epoch_seconds",
+            message: "must not be zero".into(),
+        })
     }
 
     /// The evaluation section of the file with what the environment says on top.
