@@ -52,11 +52,11 @@ impl Pipeline {
             let event = Event::Failed { blame, code, reason };
             match self.store.apply_event(hold.submission_id, event, now).await {
                 Ok(_state) => {
-                    tracing::warn!(hold = %hold.id, submission = %hold.submission_id, "a hold expired")
+                    tracing::warn!(hold = %hold.id, submission = %hold.submission_id, "a hold expired");
                 }
                 // An operator was faster.
                 Err(StoreError::Invalid(why)) => {
-                    tracing::info!(hold = %hold.id, why, "a hold did not expire")
+                    tracing::info!(hold = %hold.id, why, "a hold did not expire");
                 }
                 Err(error) => return Err(error),
             }

@@ -82,7 +82,7 @@ pub(super) async fn direct(
     }
     let upload = prism_intake::accept_json(&body, &state.limits).map_err(|error| match error {
         // The bridge answers 400 to this, as the predecessor did; this route names the place.
-        UploadError::Json(field) => Problem::fields("json-invalid", vec![field]),
+        UploadError::Json(field) => Problem::fields("json-invalid", &[field]),
         other => other.into(),
     })?;
     let hotkey = checked_hotkey(&signed.hotkey)?;
