@@ -82,7 +82,7 @@ fn training_alone_needs_no_architecture() {
     let project = project(&[("prism.yaml", manifest), ("train.py", "")]).unwrap();
     assert_eq!(summary(&project), "training_for_arch a1 - train.py");
     assert_eq!(project.manifest.entrypoint(), "train.py");
-    assert_eq!(project.manifest.training_entrypoint(), None);
+    assert_eq!(project.manifest.training_entrypoint(), Some("train.py"));
     assert_eq!(project.manifest.target_family(), Some("a1"));
 }
 
