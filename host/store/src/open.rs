@@ -18,6 +18,9 @@ use crate::writer::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
+/// Tries to open a database that others are opening, and the pause between them: ten seconds in all.
+const OPEN_TRIES: u32 = 200;
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 /// How long a read waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages that the write-ahead log may hold before a commit folds it into the database: 16 MiB.
@@ -74,8 +77,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", WAL_AUTOCHECKPOINT_PAGES.to_string())
             .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES.to_string());
-        let mut connection = writing.connect().await?;
-        migrate(&mut connection).await?;
+        let connection = connect_migrated(&writing).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.read_connections.max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -113,6 +115,25 @@ impl Store {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Connects and migrates. Switching a new file to its write-ahead log answers "busy" at once, without the
+/// busy timeout, when several processes do it together; so the whole is tried again for a while.
+async fn connect_migrated(options: &SqliteConnectOptions) -> Result<Connection, StoreError> {
+    let mut tries_left = OPEN_TRIES;
+    loop {
+        tries_left -= 1;
+        match try_connect_migrated(options).await {
+            Err(StoreError::Busy) if tries_left > 0 => tokio::time::sleep(OPEN_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn try_connect_migrated(options: &SqliteConnectOptions) -> Result<Connection, StoreError> {
+    let mut connection = options.connect().await?;
+    migrate(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Creates the file and its folder for their owner alone, where they are missing. SQLite gives the files
