@@ -164,7 +164,7 @@ fn review(observations: usize) -> ReviewInput {
     }
 }
 
-/// Half families, half their variants.
+/// Half families, half their variants, in the order of their identifiers as the store gives them.
 fn ledger(rows: usize) -> LedgerView {
     let ppm = |row: usize| u32::try_from(400_000 + row * 977 % 300_000).unwrap();
     // As random as real identifiers are: a common prefix would make comparing them the main cost.
@@ -181,7 +181,7 @@ fn ledger(rows: usize) -> LedgerView {
             &text[18..30]
         )
     };
-    LedgerView {
+    let mut ledger = LedgerView {
         epoch: EpochId(412),
         families: (0..rows)
             .map(|row| FamilyRow {
@@ -201,5 +201,8 @@ fn ledger(rows: usize) -> LedgerView {
             })
             .collect(),
         scores: Vec::new(),
-    }
+    };
+    ledger.families.sort_by(|one, next| one.family_id.cmp(&next.family_id));
+    ledger.variants.sort_by(|one, next| one.variant_id.cmp(&next.variant_id));
+    ledger
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig,
+};
 
 use crate::SandboxError;
 
@@ -34,9 +36,11 @@ pub(crate) const TABLES_MAX: u32 = 16;
 
 /// Stack of the guest, taken from the calling thread, which must have at least twice as much.
 const GUEST_STACK_BYTES: usize = 1 << 20;
-/// Bytes of a memory slot that are zeroed in place instead of being handed back to the system:
-/// measured fastest for guests of this size.
-const KEEP_RESIDENT_BYTES: usize = 64 << 10;
+/// Bytes of a memory slot that are put back in place instead of being handed back to the system, which
+/// would give them again page by page. Where the kernel can tell which pages were written (Linux 6.7),
+/// only those count; elsewhere it is the first so many bytes, and more would cost more than it saves.
+const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+const KEEP_RESIDENT_BLINDLY_BYTES: usize = 64 << 10;
 /// Address space per memory: with this much, compiled code needs no bounds checks. It is only reserved.
 const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 /// The largest bookkeeping of one component or core instance, in bytes.
@@ -104,6 +108,11 @@ fn config() -> Config {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
+    let keep_resident_bytes = if PoolingAllocationConfig::is_pagemap_scan_available() {
+        KEEP_RESIDENT_BYTES
+    } else {
+        KEEP_RESIDENT_BLINDLY_BYTES
+    };
     pool.total_component_instances(INSTANCES_MAX)
         .total_core_instances(INSTANCES_MAX * 4)
         .total_memories(INSTANCES_MAX)
@@ -115,8 +124,9 @@ fn pool() -> PoolingAllocationConfig {
         .max_core_instance_size(INSTANCE_SIZE_MAX_BYTES)
         .max_memory_size(MEMORY_CEILING_BYTES)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .linear_memory_keep_resident(keep_resident_bytes)
+        .table_keep_resident(KEEP_RESIDENT_BLINDLY_BYTES)
+        .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(INSTANCES_MAX);
     pool
 }

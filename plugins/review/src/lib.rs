@@ -15,7 +15,9 @@ mod settings;
 mod rules;
 mod findings;
 mod names;
+#[cfg(test)]
 mod torch_names;
+#[cfg(test)]
 mod library_names;
 mod imports;
 mod uses;
@@ -64,6 +66,13 @@ impl review::Guest for Component {
         judge(&settings, &facts)
     }
 }
+
+/// An instance serves one call and is thrown away: nothing is worth giving back.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::LeakingAllocator> =
+    // SAFETY: a component has one thread.
+    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::LeakingAllocator::new()) };
 
 // Only a component exports: two policies linked into one native test would define a symbol twice.
 #[cfg(target_arch = "wasm32")]

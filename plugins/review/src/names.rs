@@ -1,8 +1,6 @@
 //! What a dotted name is: allowed, or refused for a reason. Default is to refuse.
 
-use crate::library_names::{BUILTINS, LIBRARIES};
 use crate::settings::Settings;
-use crate::torch_names::TORCH;
 
 /// What the policy says about a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +147,22 @@ pub(crate) fn is_harmless_dunder(name: &str) -> bool {
     HARMLESS_DUNDERS.contains(&name)
 }
 
+/// What the lists say about a full name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    /// A module whose listed members may be used.
+    Module,
+    /// Not a module on the list itself, but the parent of some (`torch.backends`).
+    Folder,
+    /// A member of a listed module.
+    Member,
+    /// A builtin of Python.
+    Builtin,
+}
+
+/// All names of the lists; see `build.rs`.
+static NAMES: phf::Map<&str, Listed> = include!(concat!(env!("OUT_DIR"), "/names.rs"));
+
 /// What the policy says about a resolved dotted name.
 pub(crate) fn opinion(settings: &Settings, name: &str) -> Opinion {
     match settings.opinion(name) {
@@ -156,51 +170,35 @@ pub(crate) fn opinion(settings: &Settings, name: &str) -> Opinion {
         Some(false) => return Opinion::Refused(UNLISTED),
         None => {}
     }
-    let (top_level, _) = name.split_once('.').unwrap_or((name, ""));
-    match (module_members(name), is_library(top_level)) {
-        (Some((_, "")), _) => Opinion::Module,
-        (Some((members, rest)), _) => member_opinion(name, members, rest),
-        (None, true) => Opinion::Refused(refusal(name)),
-        (None, false) => builtin_opinion(name, top_level),
+    // The longest listed beginning of the name counts.
+    let mut known = name;
+    loop {
+        let rest = name.get(known.len()..).unwrap_or_default().trim_start_matches('.');
+        match NAMES.get(known) {
+            Some(Listed::Member) => return attribute_opinion(name, rest),
+            Some(Listed::Module) => return member_opinion(name, rest),
+            Some(Listed::Folder) if rest.is_empty() => return Opinion::Module,
+            Some(Listed::Folder | Listed::Builtin) | None => {}
+        }
+        match known.rsplit_once('.') {
+            Some((parent, _)) => known = parent,
+            None => return builtin_opinion(name, known),
+        }
     }
 }
 
 /// Whether a top-level module is on the list.
 pub(crate) fn is_library(top_level: &str) -> bool {
-    top_level == "torch" || LIBRARIES.iter().any(|(module, _)| *module == top_level)
+    NAMES.get(top_level) == Some(&Listed::Module)
 }
 
-/// The members of the longest listed module that `name` begins with, and what follows. A folder of
-/// listed modules (`torch.backends`) counts as a module without members of its own.
-fn module_members(name: &str) -> Option<(&'static [&'static str], &str)> {
-    let table = if name == "torch" || name.starts_with("torch.") { TORCH } else { LIBRARIES };
-    let find = |module: &str| table.binary_search_by_key(&module, |(listed, _)| *listed).ok();
-    let mut end = name.len();
-    loop {
-        let module = name.get(..end)?;
-        if let Some((_, members)) = find(module).and_then(|index| table.get(index)) {
-            return Some((members, name.get(end..)?.trim_start_matches('.')));
-        }
-        if end == name.len() && is_folder(table, module) {
-            return Some((&[], ""));
-        }
-        end = module.rfind('.')?;
+/// What is asked of a listed module, where it is none of its listed members.
+fn member_opinion(name: &str, rest: &str) -> Opinion {
+    match rest.split_once('.').unwrap_or((rest, "")) {
+        ("", _) => Opinion::Module,
+        ("*", attributes) => attribute_opinion(name, attributes),
+        _ => Opinion::Refused(refusal(name)),
     }
-}
-
-fn is_folder(table: &[(&str, &[&str])], name: &str) -> bool {
-    // A dot sorts before all that names are made of, so what is inside follows at once.
-    let next = table.partition_point(|(module, _)| *module <= name);
-    let inside = |module: &str| module.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-    table.get(next).is_some_and(|(module, _)| inside(module))
-}
-
-fn member_opinion(name: &str, members: &[&str], rest: &str) -> Opinion {
-    let (member, attributes) = rest.split_once('.').unwrap_or((rest, ""));
-    if member != "*" && members.binary_search(&member).is_err() {
-        return Opinion::Refused(refusal(name));
-    }
-    attribute_opinion(name, attributes)
 }
 
 /// Attributes of something allowed: special and private ones are not.
@@ -225,7 +223,7 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
     if let Some((_, reason)) = REFUSED_BUILTINS.iter().find(|(builtin, _)| *builtin == top_level) {
         return Opinion::Refused(*reason);
     }
-    if BUILTINS.binary_search(&top_level).is_ok() {
+    if NAMES.get(top_level) == Some(&Listed::Builtin) {
         let formats = matches!(name, "str.format" | "str.format_map");
         return if formats {
             Opinion::Refused(FORMAT)

@@ -3,7 +3,7 @@
 
 use crate::bindings::exports::prism::rewards::rewards::Ledger;
 use crate::bindings::prism::types::types::PolicyError;
-use crate::order::Index;
+use std::cmp::Ordering;
 
 /// One whole.
 const PPM: u32 = 1_000_000;
@@ -12,62 +12,46 @@ const MAX_ID_BYTES: usize = 128;
 /// Most rows of one kind; with it no sum can overflow.
 const MAX_ROWS: usize = 100_000;
 
-/// Checks every row of the ledger, and finds the place of each variant's family.
-pub(crate) fn check(ledger: &Ledger) -> Result<Vec<usize>, PolicyError> {
-    let families = Index::new(ledger.families.iter().map(|row| row.family_id.as_str()));
-    let rows = Rows::new("family", ledger.families.len(), &families)?;
-    for (place, row) in ledger.families.iter().enumerate() {
-        rows.row(place, &row.family_id, &row.hotkey, "q-arch-best", row.q_arch_best_ppm)?;
+/// Checks every row of the ledger.
+pub(crate) fn check(ledger: &Ledger) -> Result<(), PolicyError> {
+    let mut rows = Rows::new("family", ledger.families.len())?;
+    for row in &ledger.families {
+        rows.row(&row.family_id, &row.hotkey, "q-arch-best", row.q_arch_best_ppm)?;
     }
-    let variants = Index::new(ledger.variants.iter().map(|row| row.variant_id.as_str()));
-    let rows = Rows::new("variant", ledger.variants.len(), &variants)?;
+    let mut rows = Rows::new("variant", ledger.variants.len())?;
     let mut with_best = vec![false; ledger.families.len()];
-    let mut family_of = Vec::with_capacity(ledger.variants.len());
-    for (place, row) in ledger.variants.iter().enumerate() {
-        rows.row(place, &row.variant_id, &row.hotkey, "q-recipe", row.q_recipe_ppm)?;
-        let family = families.place(&row.family_id);
-        let Some((family, has_best)) = family.and_then(|at| Some((at, with_best.get_mut(at)?)))
-        else {
-            return invalid(format!(
-                "variant `{}` is of the unknown family `{}`",
-                row.variant_id, row.family_id
-            ));
+    for row in &ledger.variants {
+        rows.row(&row.variant_id, &row.hotkey, "q-recipe", row.q_recipe_ppm)?;
+        let Some(has_best) = with_best.get_mut(row.family as usize) else {
+            let (variant, family) = (&row.variant_id, row.family);
+            return invalid(format!("variant `{variant}` is of the unknown family {family}"));
         };
         if std::mem::replace(has_best, true) {
-            return invalid(format!("family `{}` has two current best variants", row.family_id));
+            return invalid(format!("family {} has two current best variants", row.family));
         }
-        family_of.push(family);
     }
-    let scores = Index::new(ledger.scores.iter().map(|row| row.submission_id.as_str()));
-    let rows = Rows::new("submission", ledger.scores.len(), &scores)?;
-    for (place, row) in ledger.scores.iter().enumerate() {
-        rows.row(place, &row.submission_id, &row.hotkey, "final-score", row.final_score_ppm)?;
+    let mut rows = Rows::new("submission", ledger.scores.len())?;
+    for row in &ledger.scores {
+        rows.row(&row.submission_id, &row.hotkey, "final-score", row.final_score_ppm)?;
     }
-    Ok(family_of)
+    Ok(())
 }
 
-/// How the rows of one kind are checked.
-struct Rows {
+/// The rows of one kind, as they are checked one after the other.
+struct Rows<'a> {
     kind: &'static str,
-    repeated: Option<usize>,
+    last: &'a str,
 }
 
-impl Rows {
-    fn new(kind: &'static str, count: usize, ids: &Index<'_>) -> Result<Self, PolicyError> {
+impl<'a> Rows<'a> {
+    fn new(kind: &'static str, count: usize) -> Result<Self, PolicyError> {
         if count > MAX_ROWS {
             return invalid(format!("more than {MAX_ROWS} rows of kind {kind}"));
         }
-        Ok(Self { kind, repeated: ids.first_repeated() })
+        Ok(Self { kind, last: "" })
     }
 
-    fn row(
-        &self,
-        place: usize,
-        id: &str,
-        hotkey: &str,
-        what: &str,
-        ppm: u32,
-    ) -> Result<(), PolicyError> {
+    fn row(&mut self, id: &'a str, hotkey: &str, what: &str, ppm: u32) -> Result<(), PolicyError> {
         let kind = self.kind;
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return invalid(format!(
@@ -84,8 +68,12 @@ impl Rows {
         if ppm > PPM {
             return invalid(format!("{what} of {kind} `{id}` is {ppm} ppm, above 1,000,000"));
         }
-        if self.repeated == Some(place) {
-            return invalid(format!("{kind} `{id}` is listed twice"));
+        match self.last.cmp(id) {
+            Ordering::Less => self.last = id,
+            Ordering::Equal => return invalid(format!("{kind} `{id}` is listed twice")),
+            Ordering::Greater => {
+                return invalid(format!("{kind} `{id}` follows `{}`, out of order", self.last));
+            }
         }
         Ok(())
     }

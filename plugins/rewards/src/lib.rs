@@ -54,10 +54,17 @@ impl Meta for Component {
 impl Rewarder for Component {
     fn weigh(settings: String, ledger: Ledger) -> Result<Vec<Weight>, PolicyError> {
         let settings = Settings::checked(&settings)?;
-        let family_of = facts::check(&ledger)?;
-        Ok(rules::weigh(&settings, &ledger, &family_of))
+        facts::check(&ledger)?;
+        Ok(rules::weigh(&settings, &ledger))
     }
 }
+
+/// An instance serves one call and is thrown away: nothing is worth giving back.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::LeakingAllocator> =
+    // SAFETY: a component has one thread.
+    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::LeakingAllocator::new()) };
 
 #[cfg(target_arch = "wasm32")]
 bindings::export!(Component with_types_in bindings);

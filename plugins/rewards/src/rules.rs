@@ -51,10 +51,9 @@ struct Terms {
     age_epochs: u64,
 }
 
-/// Computes the vector for a checked ledger, ordered by hotkey. `family_of` has the place of each
-/// variant's family.
-pub(crate) fn weigh(settings: &Settings, ledger: &Ledger, family_of: &[usize]) -> Vec<Weight> {
-    let mut earnings = discoveries(settings, ledger, family_of);
+/// Computes the vector for a checked ledger, ordered by hotkey.
+pub(crate) fn weigh(settings: &Settings, ledger: &Ledger) -> Vec<Weight> {
+    let mut earnings = discoveries(settings, ledger);
     if earnings.is_empty() {
         earnings = scores(ledger);
     }
@@ -67,13 +66,9 @@ pub(crate) fn weigh(settings: &Settings, ledger: &Ledger, family_of: &[usize]) -
 }
 
 /// What families and their best variants earn, and what the burn hotkey gets of it.
-fn discoveries<'a>(
-    settings: &'a Settings,
-    ledger: &'a Ledger,
-    family_of: &[usize],
-) -> Vec<Earning<'a>> {
+fn discoveries<'a>(settings: &'a Settings, ledger: &'a Ledger) -> Vec<Earning<'a>> {
     let mut rows = families(settings, ledger);
-    rows.extend(variants(settings, ledger, family_of));
+    rows.extend(variants(settings, ledger));
     let mut faded = 0;
     let mut earnings = Vec::new();
     for row in rows.into_iter().filter(|row| row.fresh_points > 0) {
@@ -137,16 +132,16 @@ fn families<'a>(settings: &Settings, ledger: &'a Ledger) -> Vec<Row<'a>> {
         .collect()
 }
 
-fn variants<'a>(settings: &Settings, ledger: &'a Ledger, family_of: &[usize]) -> Vec<Row<'a>> {
+fn variants<'a>(settings: &Settings, ledger: &'a Ledger) -> Vec<Row<'a>> {
     let rows = &ledger.variants;
     let ages: Vec<u64> = rows.iter().map(|row| row.age_epochs).collect();
     let left = left(settings, ages.iter().copied());
     let architecture =
-        |family: &usize| ledger.families.get(*family).map_or(0, |row| row.q_arch_best_ppm);
-    let pairs = rows.iter().zip(family_of).zip(&left);
+        |place: u32| ledger.families.get(place as usize).map_or(0, |row| row.q_arch_best_ppm);
+    let pairs = rows.iter().zip(&left);
     let qualities: Vec<u128> = pairs
-        .map(|((row, family), left)| {
-            let pair = u64::from(architecture(family)) * u64::from(row.q_recipe_ppm);
+        .map(|(row, left)| {
+            let pair = u64::from(architecture(row.family)) * u64::from(row.q_recipe_ppm);
             u128::from(pair) * u128::from(*left)
         })
         .collect();
@@ -277,9 +272,11 @@ fn push_decimal(text: &mut String, ppm: u64) {
 }
 
 /// Adds a number with at least so many digits.
-fn push_number(text: &mut String, number: u64, digits: u32) {
-    if number >= 10 || digits > 1 {
-        push_number(text, number / 10, digits.saturating_sub(1));
+fn push_number(text: &mut String, number: u64, digits: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let written = buffer.format(number);
+    for _ in written.len()..digits {
+        text.push('0');
     }
-    text.push(char::from_digit(u32::try_from(number % 10).unwrap_or(0), 10).unwrap_or('0'));
+    text.push_str(written);
 }

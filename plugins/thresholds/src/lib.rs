@@ -58,6 +58,13 @@ impl thresholds::Guest for Component {
     }
 }
 
+/// An instance serves one call and is thrown away: nothing is worth giving back.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::LeakingAllocator> =
+    // SAFETY: a component has one thread.
+    unsafe { lol_alloc::AssumeSingleThreaded::new(lol_alloc::LeakingAllocator::new()) };
+
 // Only a component exports: two policies linked into one native test would define a symbol twice.
 #[cfg(target_arch = "wasm32")]
 bindings::export!(Component with_types_in bindings);

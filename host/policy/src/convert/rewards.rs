@@ -12,7 +12,7 @@ pub(crate) fn question(ledger: &LedgerView) -> wit::Ledger {
     wit::Ledger {
         epoch: ledger.epoch.0,
         families: ledger.families.iter().map(family).collect(),
-        variants: ledger.variants.iter().map(variant).collect(),
+        variants: ledger.variants.iter().map(|row| variant(row, &ledger.families)).collect(),
         scores: ledger.scores.iter().map(score).collect(),
     }
 }
@@ -34,10 +34,12 @@ fn family(row: &FamilyRow) -> wit::FamilyRow {
     }
 }
 
-fn variant(row: &VariantRow) -> wit::VariantRow {
+fn variant(row: &VariantRow, families: &[FamilyRow]) -> wit::VariantRow {
+    let place = families.binary_search_by(|family| family.family_id.cmp(&row.family_id)).ok();
     wit::VariantRow {
         variant_id: row.variant_id.clone(),
-        family_id: row.family_id.clone(),
+        // A variant without its family is no ledger: the policy refuses a place that does not exist.
+        family: place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX),
         hotkey: row.hotkey.as_str().to_owned(),
         q_recipe_ppm: row.q_recipe_ppm,
         age_epochs: row.age_epochs,
