@@ -149,8 +149,11 @@ class Guest:
 
     def _do_step(self, request: dict) -> dict:
         rows, length = request["rows"], request["length"]
-        tokens = self._memory.tokens(rows * (length + 1)).clone().reshape(rows, length + 1).long()
-        return self._trainer.step(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
+        size = rows * (length + 1)
+        numbers = self._memory.tokens(size + (rows * length if request["targets"] else 0)).clone().long()
+        tokens = numbers[:size].reshape(rows, length + 1)
+        targets = numbers[size:].reshape(rows, length) if request["targets"] else tokens[:, 1:].contiguous()
+        return self._trainer.step(tokens[:, :-1].contiguous(), targets)
 
     def _do_state(self, request: dict) -> dict:
         """Writes the raw weights to shared memory."""

@@ -98,10 +98,12 @@ class Peer:
             self._fail(faults.CONTRACT, f"the logits have the shape {str(reply.get('shape'))[:100]}, expected {[rows, length, vocab_size]}")
         return logits
 
-    def step(self, rows: torch.Tensor) -> dict:
-        """Reveals the targets: `rows` (B, T + 1) are the tokens and what follows each."""
-        self._memory.tokens(rows.numel()).copy_(rows.reshape(-1))
-        reply = self._ask({"op": "step", "rows": rows.shape[0], "length": rows.shape[1] - 1})
+    def step(self, rows: torch.Tensor, targets: torch.Tensor | None = None) -> dict:
+        """Reveals the targets: `rows` (B, T + 1) are the tokens and what follows each. Where `targets`
+        (B, T) are given they are revealed in place of the tokens that follow; -100 asks nothing."""
+        numbers = rows.reshape(-1) if targets is None else torch.cat((rows.reshape(-1), targets.reshape(-1)))
+        self._memory.tokens(numbers.numel()).copy_(numbers)
+        reply = self._ask({"op": "step", "rows": rows.shape[0], "length": rows.shape[1] - 1, "targets": targets is not None})
         return {name: _finite(reply.get(name)) for name in ("loss", "grad_norm", "lr")}
 
     def state(self) -> Snapshot:

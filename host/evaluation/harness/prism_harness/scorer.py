@@ -98,7 +98,7 @@ def _read_before_or_after(job, path: str) -> bytes:
 
 
 def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: FrameWriter, started: float) -> dict:
-    from . import environment
+    from . import environment, probes
     from .corpus import Corpus
     from .evaluation import Evaluation
     from .peer import Bench
@@ -107,11 +107,12 @@ def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: F
 
     plan, choices = job.plan, Streams(job.secret)
     corpus = Corpus(*corpus_bytes, choices.permutation(plan["vocab_size"]))
-    rows_max = max(plan["batch_seqs"], plan["own_recipe"]["batch_max"], plan["val"]["chunk_rows"], plan["val"]["strict_rows"])
+    tokens_max = probes.largest_batch(plan)
     bench = Bench(
         launcher=launcher,
         drain=drain,
-        layout=Layout(rows_max * (plan["seq_len"] + 1), rows_max * plan["seq_len"] * plan["vocab_size"], plan["state_bytes_max"]),
+        # tokens, the one after each row, and targets where they are not simply the next tokens
+        layout=Layout(3 * tokens_max, tokens_max * plan["vocab_size"], plan["state_bytes_max"]),
         plan=plan,
         memory_bytes=job.memory_bytes,
         deadline=started + job.wall_ms / 1000.0 - _WALL_MARGIN_S,

@@ -8,6 +8,7 @@ import math
 import torch
 
 LN2 = math.log(2.0)
+IGNORED = -100  # a position that asks nothing; cross-entropy skips it
 KL_NATS_MAX = 100.0  # stands for "not comparable": one side finite, the other not
 NLL_NATS_MAX = 1e5  # a diverged model's loss stays a number that every reader of the telemetry can hold
 # Logits are float32: of a spread of S nats between the likeliest and the unlikeliest token, rounding alone
@@ -47,6 +48,24 @@ def step_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
         "entropy": float(entropy.double().mean()) if entropy.numel() else 0.0,
         "nonfinite": int((~finite).sum()),
     }
+
+
+def early_and_late(logits: torch.Tensor, targets: torch.Tensor) -> dict:
+    """Mean loss in nats of the first and of the last quarter of the positions."""
+    nll = charged_nats(token_nll(logits, targets), logits.shape[-1]).double()
+    quarter = max(1, nll.shape[1] // 4)
+    return {"nll_early": float(nll[:, :quarter].mean()), "nll_late": float(nll[:, -quarter:].mean())}
+
+
+def recall_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
+    """The columns of a step over the positions that ask something, and how many were answered right: the
+    likeliest token is the answer. Logits that are not numbers answer nothing."""
+    asked = targets != IGNORED
+    logits, wanted = logits[asked], targets[asked]
+    values = step_statistics(logits, wanted)
+    best = torch.where(torch.isfinite(logits), logits, torch.full_like(logits, float("-inf")))
+    right = (best.argmax(-1) == wanted) & torch.isfinite(logits).all(-1)
+    return {**values, "n_right": int(right.sum()), "n_query": int(wanted.numel())}
 
 
 def kl_nats(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
