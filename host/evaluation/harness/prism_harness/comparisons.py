@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from . import scoring
 from .training_run import RunResult
 
 
-def permutation_check(results: list[RunResult], tolerance_bits: float) -> dict | None:
+def permutation_check(results: list[RunResult], luck_bits: float, tolerance_bits: float) -> dict | None:
     """How much better the candidate predicts text as it is written than text under the secret vocabulary:
-    nothing, unless it brought knowledge of the text with it. None when not measured."""
+    nothing, unless it brought knowledge of the text with it. None when not measured.
+
+    The steps of a pair of runs are no independent tries: which token meets which initial values is drawn once for
+    all of them, and moves the mean by `luck_bits`. The standard error holds both."""
     plain = _find(results, "permutation")
     base = plain and _find(results, "base", plain.row["size_id"])
     if not plain or not base:
@@ -26,7 +31,7 @@ def permutation_check(results: list[RunResult], tolerance_bits: float) -> dict |
         "max": max(gains),
         "viol_frac": sum(gain > tolerance_bits for gain in gains) / len(gains),
         "gain_bits_mean": mean,
-        "gain_bits_se": error,
+        "gain_bits_se": math.hypot(error, luck_bits),
         "tol": tolerance_bits,
     }
 

@@ -22,8 +22,6 @@ from .streams import Streams
 from .training_run import RunPlan, RunResult, held_out, train
 
 _PROGRESS_EVERY_S = 0.5
-_PROBE_CPU_FACTOR = 4.0  # a probe may take this much more CPU time than the timed steps let expect ...
-_PROBE_CPU_MIN_MS = 5000.0  # ... and this much in any case
 
 
 class Evaluation:
@@ -63,11 +61,12 @@ class Evaluation:
     def _measured(self, timing: dict) -> dict:
         """What was measured beside the runs themselves; whatever was not is absent."""
         checks = {**self._behaviour.as_checks(), "causal_replica": self._replica.as_check()}
-        permutation = comparisons.permutation_check(self._results, self._plan["tolerance"].get("permutation_bits", 0.0))
-        if permutation is not None:
-            checks["permutation"] = permutation
-        found = {"timing": timing, "checks": checks, "probe_effect": comparisons.probe_effect(self._results)}
-        return found if self._gns is None else {**found, "gns": self._gns}
+        if self._job.permutation is not None:
+            tolerance = self._plan["tolerance"]["permutation_bits"]
+            checks["permutation"] = comparisons.permutation_check(self._results, self._job.permutation.luck_bits, tolerance)
+        found = {"timing": timing, "checks": {name: check for name, check in checks.items() if check is not None}}
+        beside = {"probe_effect": comparisons.probe_effect(self._results), "gns": self._gns}
+        return {**found, **{name: value for name, value in beside.items() if value}}
 
     def _calibrate(self, lane: Lane) -> None:
         """Times a few steps per rung on a guest that is thrown away; finds broken projects early."""
@@ -106,7 +105,8 @@ class Evaluation:
 
     def _one_run(self, run: RunPlan) -> None:
         if run.may_fail:
-            run = replace(run, cpu_limit_ms=max(_PROBE_CPU_MIN_MS, _PROBE_CPU_FACTOR * self._run_ms(run)))
+            limit = self._plan["probe_cpu"]  # so much over what the timed steps let expect, and so much in any case
+            run = replace(run, cpu_limit_ms=max(limit["min_ms"], limit["factor"] * self._run_ms(run)))
         if run.full and run.role == "candidate":
             run = replace(run, audited=audit.choose_audits(
                 self._choices, run.run_id, self._plan, run.steps, run.batch, run.length, self._state_bytes[run.rung.size_id]))

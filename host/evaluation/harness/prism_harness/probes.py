@@ -45,6 +45,7 @@ class Permutation:
 
     size_id: str
     steps: int
+    luck_bits: float  # standard deviation of an honest model's gain, from its initial values alone
 
 
 def read_probes(plan: dict) -> list[Probe]:
@@ -70,7 +71,9 @@ def read_recall(plan: dict) -> Recall | None:
 
 def read_permutation(plan: dict) -> Permutation | None:
     entry = plan.get("permutation")
-    return None if entry is None else Permutation(_known(entry["size_id"], _sizes(plan)), count(entry["steps"]))
+    if entry is None:
+        return None
+    return Permutation(_known(entry["size_id"], _sizes(plan)), count(entry["steps"]), float(entry["luck_bits"]))
 
 
 def largest_batch(plan: dict) -> int:

@@ -1,6 +1,7 @@
 """Runs the harness end to end, as the host does: a job directory in, JSON lines out."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -124,6 +125,25 @@ def transformer(**replaced):
 
 
 def small(**changes):
-    """Plan changes for a test that needs one rung and one seed only."""
+    """Plan changes for a test that needs one rung and one seed only, and no probe but those it names."""
     rung = {"size_id": "s0", "d_model": 32, "n_layer": 2, "steps": 6}
-    return {"sizes": [rung], "seeds": 1, **changes}
+    return {"sizes": [rung], "seeds": 1, "probes": [], "recall": None, "permutation": None, **changes}
+
+
+def probe(name, **changes):
+    """One of the plan's probes, on the rung of `small`."""
+    plan = json.loads((EVALUATION / "plans" / "smoke-fast.json").read_text())
+    found = [entry for entry in plan["probes"] if entry["probe"] == name]
+    return {**found[0], "size_id": "s0", **changes}
+
+
+@functools.lru_cache(maxsize=None)
+def honest():
+    """The whole suite on the honest project, once for all tests that look at it."""
+    return evaluate("honest")
+
+
+def as_reference(telemetry):
+    """What the host keeps of an evaluation for later ones."""
+    kept = {name: telemetry[name] for name in ("env", "data", "plan")}
+    return {**kept, **{name: [row for row in telemetry[name] if row["role"] == "reference"] for name in ("runs", "sizes")}}
