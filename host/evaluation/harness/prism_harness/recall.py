@@ -22,31 +22,38 @@ from .scoring import IGNORED
 from .streams import Streams
 
 
-def recall_rows(choices: Streams, recall: Recall, vocab_size: int, seed: int, first: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows `first` to `first + batch_seqs` of a seed: tokens (B, T + 1), the last of which is never an
-    input, and targets (B, T), which are -100 where nothing is asked; both int32."""
-    shuffled = choices.sample("recall", vocab_size, vocab_size)
-    keys, values = shuffled[: vocab_size // 2], shuffled[vocab_size // 2 :]
-    draw = random.Random(choices.below(f"recall|{seed}|{first}", 1 << 64))
-    rows = [_row(draw, recall, keys, values) for _ in range(recall.batch_seqs)]
-    tokens, targets = (torch.tensor(part, dtype=torch.int32) for part in zip(*rows))
-    return tokens, targets
+class RecallRows:
+    """The rows of one evaluation's recall task."""
+
+    def __init__(self, choices: Streams, recall: Recall, vocab_size: int):
+        self._choices, self._recall = choices, recall
+        shuffled = choices.sample("recall", vocab_size, vocab_size)
+        self._keys, self._values = shuffled[: vocab_size // 2], shuffled[vocab_size // 2 :]
+        self._queries = query_positions(recall)
+
+    def batch(self, seed: int, first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows `first` to `first + batch_seqs` of a seed: tokens (B, T + 1), the last of which is never an
+        input, and targets (B, T), which are -100 where nothing is asked; both int32."""
+        draw = random.Random(self._choices.below(f"recall|{seed}|{first}", 1 << 64))
+        rows = [self._row(draw) for _ in range(self._recall.batch_seqs)]
+        tokens, targets = (torch.tensor(part, dtype=torch.int32) for part in zip(*rows))
+        return tokens, targets
+
+    def _row(self, draw: random.Random) -> tuple[list[int], list[int]]:
+        pairs, length = self._recall.pairs, self._recall.length
+        keys = draw.sample(self._keys, pairs)
+        values = draw.sample(self._values, pairs + 1)
+        filler = values.pop()  # belongs to no key of the row
+        tokens = [token for pair in zip(keys, values) for token in pair]
+        tokens += [filler] * (length + 1 - len(tokens))
+        targets = [IGNORED] * length
+        for at in self._queries:
+            chosen = int(draw.random() * pairs)
+            tokens[at], targets[at] = keys[chosen], values[chosen]
+        return tokens, targets
 
 
 def query_positions(recall: Recall) -> list[int]:
     """Where a row asks: the same in every row."""
     start = 2 * recall.pairs
     return [start + at * (recall.length - start) // recall.queries for at in range(recall.queries)]
-
-
-def _row(draw: random.Random, recall: Recall, keys: list[int], values: list[int]) -> tuple[list[int], list[int]]:
-    own_keys = draw.sample(keys, recall.pairs)
-    own_values = draw.sample(values, recall.pairs)
-    filler = [value for value in values if value not in own_values]
-    tokens = [token for pair in zip(own_keys, own_values) for token in pair]
-    tokens += [draw.choice(filler) for _ in range(recall.length + 1 - len(tokens))]
-    targets = [IGNORED] * recall.length
-    for at in query_positions(recall):
-        chosen = draw.randrange(recall.pairs)
-        tokens[at], targets[at] = own_keys[chosen], own_values[chosen]
-    return tokens, targets

@@ -28,23 +28,32 @@ def token_nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def step_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
-    """One value per column of the telemetry for logits (B, T, V) and targets (B, T)."""
-    log_p = torch.log_softmax(logits, dim=-1)
-    nll = -log_p.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    """One value per column of the telemetry for logits (..., V) and targets (...). One exponential an
+    element: everything follows from it, and the scorer's share of a step stays small."""
+    top = logits.amax(-1, keepdim=True)
+    below = logits - top
+    weight = below.exp()
+    total = weight.sum(-1)
+    log_total = total.log()
+    nll = log_total - below.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
     finite = torch.isfinite(nll)
-    usable = torch.isfinite(logits)
-    bounded = torch.where(usable, logits, torch.zeros_like(logits))
-    z = torch.logsumexp(logits, dim=-1)
+    z = log_total + top.squeeze(-1)
     z = z[torch.isfinite(z)]
-    entropy = -(log_p.exp() * torch.where(torch.isfinite(log_p), log_p, torch.zeros_like(log_p))).sum(-1)
+    # a token that cannot be (weight 0, logit -inf) adds nothing to the entropy
+    entropy = log_total - (weight * below.clamp(min=-1e30)).sum(-1) / total
     entropy = entropy[torch.isfinite(entropy)]
+    bounded = logits
+    absmax = max(float(logits.max()), -float(logits.min()))
+    if not math.isfinite(absmax):  # something is not a number, or infinite
+        bounded = torch.where(torch.isfinite(logits), logits, torch.zeros_like(logits))
+        absmax = float(bounded.abs().max())
     return {
         "nll_sum": float(nll[finite].double().sum()),
         "n_tok": int(nll.numel()),
         "n_bytes": int(nll.numel()),
         "z_mean": float(z.double().mean()) if z.numel() else 0.0,
-        "logit_absmax": float(bounded.abs().max()),
-        "logit_rms": float(bounded.double().pow(2).mean().sqrt()),
+        "logit_absmax": absmax,
+        "logit_rms": float((bounded / absmax).pow(2).mean().sqrt()) * absmax if absmax > 0 else 0.0,
         "entropy": float(entropy.double().mean()) if entropy.numel() else 0.0,
         "nonfinite": int((~finite).sum()),
     }

@@ -18,7 +18,7 @@ from .faults import Fault
 from .job import Rung
 from .peer import Peer, Snapshot
 from .probes import Recall
-from .recall import recall_rows
+from .recall import RecallRows
 from .streams import Streams
 
 _NONFINITE_STEPS_MAX = 10
@@ -120,7 +120,8 @@ class _Run:
     """A run under way."""
 
     def __init__(self, corpus: Corpus, choices: Streams, plan: RunPlan, peer: Peer):
-        self._corpus, self._choices, self._plan, self._peer = corpus, choices, plan, peer
+        self._corpus, self._plan, self._peer = corpus, plan, peer
+        self._recall = RecallRows(choices, plan.recall, plan.vocab_size) if plan.recall else None
         self._trust = {**_TRUST, **({"nll_early": "T", "nll_late": "T"} if plan.by_position else {}),
                        **({"n_right": "T", "n_query": "T"} if plan.recall else {})}
         self._columns: dict[str, list] = {name: [] for name in ("step", *self._trust)}
@@ -180,7 +181,7 @@ class _Run:
         """Rows (B, T + 1) of the step, and targets (B, T) where they are not simply the next tokens."""
         plan, first = self._plan, step * self._plan.batch
         if plan.recall is not None:
-            return recall_rows(self._choices, plan.recall, plan.vocab_size, plan.seed, first)
+            return self._recall.batch(plan.seed, first)
         return self._corpus.train_rows(plan.seed, first, plan.batch, plan.length, plan.permuted), None
 
     def _scored(self, rows: torch.Tensor, targets: torch.Tensor | None, logits: torch.Tensor) -> dict:

@@ -37,7 +37,7 @@ class RecallRows(unittest.TestCase):
         self.tokens, self.targets = self.rows()
 
     def rows(self, seed=1, first=0, choices=None):
-        return recall.recall_rows(choices or self.choices, TASK, 256, seed, first)
+        return recall.RecallRows(choices or self.choices, TASK, 256).batch(seed, first)
 
     def test_every_answer_follows_its_key_earlier_in_the_row(self):
         for tokens, targets in zip(self.tokens.tolist(), self.targets.tolist()):

@@ -80,12 +80,6 @@ class Suite(unittest.TestCase):
         self.assertLessEqual(run_ids, {frame["run_id"] for frame in frames})
         self.assertTrue(all(frame["step"] <= frame["steps"] and frame["eta_ms"] >= 0 for frame in frames))
 
-    def test_the_reference_costs_the_candidate_nothing(self):
-        plan = self.telemetry["plan"]
-        candidate_ms = sum(sum(run["cols"]["worker_cpu_ms"]) for run in self.telemetry["runs"] if run["role"] == "candidate")
-        both_ms = sum(sum(run["cols"]["worker_cpu_ms"]) for run in self.telemetry["runs"] if "same_as" not in run)
-        self.assertLess(abs(plan["estimate_ms"] - candidate_ms), abs(plan["estimate_ms"] - both_ms))
-
 
 class Failures(unittest.TestCase):
     """A fault in a probe ends that probe with a status, and the evaluation goes on."""
@@ -122,9 +116,9 @@ class Failures(unittest.TestCase):
 
     def test_logits_of_the_wrong_shape(self):
         shape = ("return self.head(self.norm(x))", "return self.head(self.norm(x))[:, :128]")
-        self.assertEqual(self.one(kit.transformer(shape=shape), kit.probe("seq_x4", length=2))["status"], "crash")
-        table = ("self.position[:length]", "self.position[0]")
-        self.assertEqual(self.one(kit.transformer(shape=shape, table=table), kit.probe("seq_x4", length=2))["status"], "contract")
+        run = self.one(kit.transformer(shape=shape), kit.probe("seq_x4", length=2))
+        self.assertEqual((run["status"], run["steps_done"]), ("contract", 0))
+        self.assertIn("shape", run["error"])
 
     def test_numbers_that_overflow(self):
         hot = ("return self.head(self.norm(x))", "return self.head(self.norm(x)) * (1e38 ** (len(self.blocks) // 8) * 10 if len(self.blocks) > 4 else 1)")
