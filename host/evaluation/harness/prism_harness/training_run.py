@@ -247,6 +247,7 @@ def _row(plan: RunPlan) -> dict:
         "layers": [],
         "snapshots": [],
         "val": None,
+        **({"chance": 1.0 / plan.recall.pairs} if plan.recall else {}),
     }
 
 

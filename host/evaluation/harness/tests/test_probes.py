@@ -10,7 +10,7 @@ import kit
 PLAN = json.loads((kit.EVALUATION / "plans" / "smoke-fast.json").read_text())
 SHAPES = {  # depth, rows in a step, length, learning rate
     "depth_x4": (8, 8, 128, 1), "seq_x4": (2, 2, 512, 1), "batch_x4": (2, 32, 128, 1), "lr_x3": (2, 8, 128, 3),
-    "lr_x10": (2, 8, 128, 10), "recall": (2, 16, 16, 1), "permutation": (2, 8, 128, 1),
+    "lr_x10": (2, 8, 128, 10), "recall": (2, 16, 12, 1), "permutation": (2, 8, 128, 1),
 }
 BUILD = "    return Model(ctx)"
 FORWARD = "        length = tokens.shape[1]\n"
@@ -61,6 +61,7 @@ class Suite(unittest.TestCase):
     def test_questions_are_counted(self):
         cols = self.candidate["recall"]["cols"]
         self.assertEqual(cols["n_query"], cols["n_tok"])
+        self.assertEqual(self.candidate["recall"]["chance"], 1 / PLAN["recall"]["pairs"])
         self.assertTrue(all(0 <= right <= asked for right, asked in zip(cols["n_right"], cols["n_query"])))
 
     def test_a_threefold_rate_moves_the_weights_about_threefold(self):
