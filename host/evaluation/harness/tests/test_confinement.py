@@ -9,7 +9,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import kit
 
 
-NO_LANDLOCK = {"prism_harness/landlock.py": "def restrict(readable):\n    return False\n"}
+NO_LANDLOCK = {"prism_harness/landlock.py": "def restrict(readable, devices):\n    return False\n"}
 NO_SECCOMP = {"prism_harness/seccomp.py": "def install():\n    return False\n"}
 
 
