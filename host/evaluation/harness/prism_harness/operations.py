@@ -116,9 +116,9 @@ class OperationWatch(TorchDispatchMode):
 
     def _choice(self, given: dict, out: Any) -> None:
         values, dim = given["self"], given.get("dim", -1)
-        if dim not in (-1, values.dim() - 1) or not self._is_per_token(values):
-            return
         indices = out[1] if isinstance(out, (tuple, list)) else out
+        if dim not in (-1, values.dim() - 1) or indices.dtype != torch.long or not self._is_per_token(values):
+            return
         per_token, ranked = indices.numel() // (self._batch * self._length), "k" in given
         last = self._routers[-1] if self._routers else None
         if last is not None and last.count == values.shape[-1] and last.chosen is not None and not ranked:

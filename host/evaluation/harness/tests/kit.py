@@ -129,11 +129,13 @@ class Bed:
     """Guests without an evaluation around them: a bench of its own, peers asked directly."""
 
     def __init__(self, **changes):
+        import torch
+
         from prism_harness import environment, peer, shared
         from prism_harness.drain import LogDrain
         from prism_harness.launcher import Launcher
 
-        environment.settle_threads()
+        torch.set_num_threads(1)
         environment.warm_up()
         self.plan = {**json.loads((EVALUATION / "plans" / "smoke.json").read_text()), **changes}
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-bed-"))
