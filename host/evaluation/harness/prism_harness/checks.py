@@ -7,9 +7,9 @@ import math
 
 import torch
 
-from . import scoring
+from . import attest, scoring
 from .corpus import Corpus
-from .peer import Peer
+from .peer import Bench, Peer
 from .streams import Streams
 from .training_run import RunPlan
 
@@ -85,6 +85,8 @@ class Behaviour:
         self.kv = Divergence(tolerance.get("kv_kl", _KV_KL))
         self.precision = Divergence(tolerance.get("precision_kl", _PRECISION_KL))
         self._keeps_state = False
+        self._committed: attest.Committed | None = None
+        self._replay: dict | None = None
 
     def first_loss(self, nll_nats: float | None) -> None:
         """An untrained model knows nothing: a first loss far below ln V has been smuggled in."""
@@ -121,11 +123,18 @@ class Behaviour:
             if logits is not None:
                 self._keeps_state = peer.keeps_state
                 self.kv.add(scoring.log_probabilities(peer.predict(rows, plan.vocab_size)), logits)
+        if peer.plan.get("attest") and self._committed is None and not plan.own_recipe:
+            self._committed = attest.commit(peer, corpus, plan, peer.plan["attest"]["rows"])
         if precision:
             rows = corpus.val_rows(precision["rows"], plan.length)[:, :-1].contiguous()
             logits = peer.predict(rows, plan.vocab_size, precision="bf16")
             if logits is not None:
                 self.precision.add(scoring.log_probabilities(peer.predict(rows, plan.vocab_size)), logits)
+
+    def attest(self, bench: Bench, owner: str) -> None:
+        """Once an evaluation, when the worker that committed is gone: its graph, run by others."""
+        if self._committed is not None and self._replay is None:
+            self._replay = attest.check(bench, owner, self._committed)
 
     def as_checks(self) -> dict:
         step0 = self.step0.as_check()
@@ -140,6 +149,8 @@ class Behaviour:
             checks["kv"] = {**self.kv.as_check(), "slope": self.kv.slope(), "positions": self.kv.positions, "incremental": self._keeps_state}
         if self.precision.deviations:
             checks["precision"] = {**self.precision.as_check(), "logit_absmax": self.precision.logit_absmax}
+        if self._replay is not None:
+            checks["replay"] = self._replay
         return checks
 
     @staticmethod

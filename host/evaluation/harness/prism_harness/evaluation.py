@@ -132,6 +132,7 @@ class Evaluation:
             peer.end()
         if audited:
             self._behaviour.first_loss(result.first_nll)
+            self._behaviour.attest(self._bench, plan.role)
             audit.replay(self._bench, plan, result, self._replica, folders)
         result.commitments = []
         return result

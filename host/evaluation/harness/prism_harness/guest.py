@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from . import inspect_model, wire
+from . import inspect_model, replay, wire
 from .interface import PrismBatch, PrismContext
 from .logits import Logits
 from .project import HOOKS, Project, ProjectError, describe
@@ -118,6 +118,24 @@ class Guest:
 
     def _do_incremental(self, request: dict) -> dict:
         return self._handed_over(self._logits.incremental(self._tokens(request["rows"], request["length"])))
+
+    def _do_export(self, request: dict) -> dict:
+        """The model as a graph for tokens of the given shape; which tokens, nobody told this process."""
+        graph = self._logits.exported(torch.zeros(request["rows"], request["length"], dtype=torch.long, device=self._device))
+        return {"unsupported": True} if graph is None else {"graph": graph}
+
+    def _do_replay(self, request: dict) -> dict:
+        """Runs a graph on raw weights. Asked only of a guest into which no project was loaded."""
+        weights, at = {}, 0
+        raw = self._memory.read_state(request["bytes"])
+        for name, dtype, shape, _ in request["tensors"]:
+            tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+            size = tensor.numel() * tensor.element_size()
+            if size:
+                tensor = torch.frombuffer(bytearray(raw[at : at + size]), dtype=tensor.dtype).reshape(shape)
+            weights[name], at = tensor, at + size
+        tokens = self._memory.tokens(request["rows"] * request["length"]).clone().reshape(request["rows"], request["length"]).long()
+        return self._handed_over(replay.run(request["graph"], weights, tokens))
 
     def _do_inspect(self, request: dict) -> dict:
         """Looks inside at the present weights, in train mode as a step would run, without taking one."""

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 import torch
 
+from . import export_model
 from .interface import PrismBatch, PrismContext
 from .project import ARCHITECTURE_HOOKS, Project, ProjectError
 
@@ -50,6 +51,12 @@ class Logits:
         self._evaluate(self._model)
         with torch.no_grad():
             return self._infer(self._model, PrismBatch(tokens=tokens, targets=None, metadata={}))
+
+    def exported(self, tokens: torch.Tensor) -> dict | None:
+        """The same as a graph, or None. A copy of the model is traced: tracing may leave marks in it."""
+        model = copy.deepcopy(self._model)
+        self._evaluate(model)
+        return export_model.export(model, lambda given: self._infer(model, PrismBatch(tokens=given, targets=None, metadata={})), tokens)
 
     def lowered(self, tokens: torch.Tensor) -> torch.Tensor | None:
         """The same from a copy of the model in bfloat16; None when it cannot run so. Operations between

@@ -122,6 +122,16 @@ class Peer:
         norm = _finite(reply.get("grad_norm"))
         return {"layers": layers, "grad_norm": norm if norm is not None and norm >= 0.0 else None}
 
+    def export(self, rows: int, length: int) -> dict | None:
+        """The model as a graph for `replay`, unchecked; None when it cannot be exported."""
+        graph = self._ask({"op": "export", "rows": rows, "length": length}, self._bench.plan["open_ms"]).get("graph")
+        return graph if isinstance(graph, dict) else None
+
+    def replay(self, graph: dict, weights: Snapshot, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor | None:
+        """Logits of a graph on raw weights. Only of a guest that was never opened is the answer trusted."""
+        self._write_state(weights)
+        return self._logits({"op": "replay", "graph": graph, "tensors": weights.tensors, "bytes": len(weights.raw)}, tokens, vocab_size)
+
     def step(self, rows: torch.Tensor, targets: torch.Tensor | None = None) -> dict:
         """Reveals the targets: `rows` (B, T + 1) are the tokens and what follows each. With `targets`
         (B, T) given, those are revealed instead; one of -100 is not asked for."""
@@ -152,8 +162,11 @@ class Peer:
         return Snapshot(reply["tensors"], self._memory.read_state(size))
 
     def load(self, snapshot: Snapshot) -> None:
-        self._memory.state(0, len(snapshot.raw)).copy_(torch.frombuffer(bytearray(snapshot.raw), dtype=torch.uint8))
+        self._write_state(snapshot)
         self._ask({"op": "load", "tensors": snapshot.tensors, "bytes": len(snapshot.raw)})
+
+    def _write_state(self, snapshot: Snapshot) -> None:
+        self._memory.state(0, len(snapshot.raw)).copy_(torch.frombuffer(bytearray(snapshot.raw), dtype=torch.uint8))
 
     def cpu_s(self) -> float:
         """CPU time that the guest has used, read from the kernel."""

@@ -142,7 +142,7 @@ class Bed:
         os.chmod(self._folder, 0o755)
         self._peers = []
         self.drain = LogDrain(65_536)
-        self._bench = peer.Bench(
+        self.bench = peer.Bench(
             launcher=Launcher(), drain=self.drain, layout=shared.Layout.for_plan(self.plan), plan=self.plan,
             memory_bytes=4 << 30, deadline=time.monotonic() + 300, uids={"worker": WORKER, "auditor": AUDITOR},
             readable=environment.library_paths(), forbidden=[], processes=64,
@@ -159,9 +159,10 @@ class Bed:
         plan = self.plan
         context = {"vocab_size": plan["vocab_size"], "sequence_length": plan["seq_len"], "max_parameters": plan["max_parameters"],
                    "seed": 7, "d_model": width, "n_layer": depth, "batch_size": plan["batch_seqs"], "step_budget": steps, **context}
-        peer = Peer(self._bench, role, "candidate", [str(folder)])
+        peer = Peer(self.bench, role, "candidate", [str(folder)])
         self._peers.append(peer)
-        peer.open({"architecture": part, "training": part, "own_recipe": own_recipe, "evaluator_recipe": plan["evaluator_recipe"], "context": context})
+        self.spec = {"architecture": part, "training": part, "own_recipe": own_recipe, "evaluator_recipe": plan["evaluator_recipe"], "context": context}
+        peer.open(self.spec)
         return peer
 
     def rows(self, count=8, length=None, seed=1):
@@ -176,7 +177,7 @@ class Bed:
     def close(self):
         for peer in self._peers:
             peer.end()
-        self._bench.launcher.close()
+        self.bench.launcher.close()
         shutil.rmtree(self._folder)
 
 
