@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from . import audit, cached_reference, comparisons, inside, ladder, telemetry
+from . import audit, cached_reference, comparisons, ladder, layers, telemetry
 from .checks import Behaviour
 from .corpus import Corpus
 from .faults import CONTRACT, REFERENCE, Fault
@@ -133,14 +133,15 @@ class Evaluation:
             peer.end()
         if run.full and candidate:
             self._behaviour.first_loss(result.first_nll)
+            self._behaviour.attest(self._bench, run.role)
             audit.replay(self._bench, run, result, self._replica, folders)
         result.release()
         return result
 
     def _measure_noise(self, peer: Peer, run: RunPlan) -> None:
         """The gradient-noise scale of the largest rung, at the end of its base run."""
-        if run.probe == "base" and run.rung.size_id == self._job.rungs[-1].size_id:
-            self._gns = inside.noise_scale(peer, self._corpus, run, self._plan)
+        if "noise" in self._plan and run.probe == "base" and run.rung.size_id == self._job.rungs[-1].size_id:
+            self._gns = layers.noise_scale(peer, self._corpus, run, self._plan["noise"]["pairs"])
 
     def _progress(self, run: RunPlan, step: int, loss_nats: float | None) -> None:
         now = time.monotonic()

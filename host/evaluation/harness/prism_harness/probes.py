@@ -76,25 +76,6 @@ def read_permutation(plan: dict) -> Permutation | None:
     return Permutation(_known(entry["size_id"], _sizes(plan)), count(entry["steps"]), float(entry["luck_bits"]))
 
 
-def largest_batch(plan: dict) -> int:
-    """The most tokens in one request of any run or check: what shared memory has to hold."""
-    length, recall = plan["seq_len"], read_recall(plan)
-    rows = max(plan["batch_seqs"], plan["own_recipe"]["batch_max"], plan["val"]["chunk_rows"], plan["val"]["strict_rows"],
-               plan["checks"]["rows"], plan["audit"]["rows"])
-    return max(
-        rows * length,
-        max((batch_seqs(plan, p) * length * p.length for p in read_probes(plan)), default=0),
-        recall.batch_seqs * recall.length if recall else 0,
-        *(plan[name]["rows"] * length * longest(plan) for name in ("inspect", "precision") if name in plan),
-        plan["incremental"]["rows"] * plan["incremental"]["positions"] if "incremental" in plan else 0,
-    )
-
-
-def longest(plan: dict) -> int:
-    """The largest factor on the length of a row."""
-    return max((probe.length for probe in read_probes(plan)), default=1)
-
-
 def batch_seqs(plan: dict, probe: Probe) -> int:
     return probe.batch_seqs or plan["batch_seqs"] * probe.batch
 

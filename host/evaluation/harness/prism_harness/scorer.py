@@ -98,7 +98,7 @@ def _read_before_or_after(job, path: str) -> bytes:
 
 
 def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: FrameWriter, started: float) -> dict:
-    from . import environment, probes
+    from . import environment
     from .corpus import Corpus
     from .evaluation import Evaluation
     from .peer import Bench
@@ -107,12 +107,10 @@ def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: F
 
     plan, choices = job.plan, Streams(job.secret)
     corpus = Corpus(*corpus_bytes, choices.permutation(plan["vocab_size"]))
-    tokens_max = probes.largest_batch(plan)
     bench = Bench(
         launcher=launcher,
         drain=drain,
-        # tokens, the one after each row, and targets where they are not simply the next tokens
-        layout=Layout(3 * tokens_max, tokens_max * plan["vocab_size"], plan["state_bytes_max"]),
+        layout=Layout.for_plan(plan),
         plan=plan,
         memory_bytes=job.memory_bytes,
         deadline=started + job.wall_ms / 1000.0 - _WALL_MARGIN_S,
@@ -120,7 +118,10 @@ def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: F
         readable=environment.library_paths(),
         forbidden=[path for path in (job_path, job.train_path, job.val_path) if path.startswith("/")],
         processes=plan["processes_max"] if job.two_user else 4096,
+        device=plan.get("device", "cpu"),
     )
+    if bench.device not in ("cpu", "cuda"):
+        raise Fault(faults.JOB, f"the plan names the device `{bench.device}`")
     try:
         return Evaluation(job, bench, corpus, choices, frames).run()
     finally:

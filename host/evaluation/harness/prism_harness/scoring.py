@@ -77,15 +77,15 @@ def recall_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
     return {**values, "n_right": int(right.sum()), "n_query": int(wanted.numel())}
 
 
-def kl_nats(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+def kl_nats(p: torch.Tensor, q: torch.Tensor, rounding: float = ROUNDING) -> torch.Tensor:
     """KL(p‖q) over the last dimension of two sets of log-probabilities. Where both are not finite
-    they agree (0); where one is, they differ as much as can be."""
+    they agree (0); where one is, they differ as much as can be. What `rounding` explains is taken off."""
     p_ok, q_ok = ~torch.isnan(p).any(-1), ~torch.isnan(q).any(-1)
     weight = p.exp()
     term = torch.where(weight > 0, weight * (p - q), torch.zeros_like(p))
     spread = torch.maximum(p.amax(-1) - p.amin(-1), q.amax(-1) - q.amin(-1))
-    rounding = ROUNDING * torch.where(torch.isfinite(spread), spread, torch.zeros_like(spread))
-    kl = (term.sum(-1) - rounding).clamp(min=0.0, max=KL_NATS_MAX)
+    explained = rounding * torch.where(torch.isfinite(spread), spread, torch.zeros_like(spread))
+    kl = (term.sum(-1) - explained).clamp(min=0.0, max=KL_NATS_MAX)
     kl = torch.where(p_ok & q_ok & ~torch.isnan(kl), kl, torch.full_like(kl, KL_NATS_MAX))
     return torch.where(~p_ok & ~q_ok, torch.zeros_like(kl), kl)
 

@@ -12,7 +12,7 @@ from typing import Callable
 
 import torch
 
-from . import faults, inside, scoring, snapshot, streams
+from . import faults, layers, scoring, snapshot, streams
 from .corpus import Corpus
 from .faults import Fault
 from .job import Rung
@@ -156,7 +156,7 @@ class _Run:
         for name, column in self._columns.items():
             column.append(values[name])
         if step in plan.inspect_at:  # on rows whose targets the worker has by now
-            result.row["layers"] += inside.layer_rows(peer, rows[: plan.inspect_rows], step)
+            result.row["layers"] += [{"step": step, **row} for row in peer.inspect(rows[: plan.inspect_rows])["layers"]]
         self._cpu_ms += cpu_ms
         if plan.cpu_limit_ms is not None and self._cpu_ms > plan.cpu_limit_ms:
             raise Fault(faults.TIMEOUT, f"{step + 1} of {plan.steps} steps took {self._cpu_ms / 1000:.1f} s of CPU time")
@@ -173,7 +173,7 @@ class _Run:
             result.parameters = snapshot.count_parameters(result.first, result.last)
             result.state_bytes = len(result.last.raw)
             if self._plan.inspect_at:
-                row["layers"] += inside.weight_rows(result.first, result.last)
+                row["layers"] += [{"step": done - 1, **weights} for weights in layers.from_snapshots(result.first, result.last)]
         result.cpu_ms_per_step = sorted(columns["worker_cpu_ms"])[done // 2] if done else 0.0
         return result
 

@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import torch
 
-from prism_harness import cached_reference, ladder, probes, recall, scoring, streams
+from prism_harness import cached_reference, ladder, probes, recall, scoring, shared, streams
 from prism_harness.faults import Fault
 from prism_harness.job import parse
 from prism_harness.streams import Streams
@@ -113,12 +113,12 @@ class Plans(unittest.TestCase):
     def test_shared_memory_holds_every_request_of_every_plan(self):
         for name in PLANS:
             described = job(name)
-            largest = probes.largest_batch(described.plan)
+            layout = shared.Layout.for_plan(described.plan)
             for lane in (*ladder.lanes(described), ladder.REFERENCE):
                 for batch in (described.plan["batch_seqs"], described.plan["own_recipe"]["batch_max"]):
                     for run in ladder.runs_of(described, lane, batch, 1.0):
-                        self.assertLessEqual(run.batch * run.length, largest, run.run_id)
-        self.assertEqual(probes.largest_batch({**PLANS["smoke"], "recall": {**PLANS["smoke"]["recall"], "batch_seqs": 4096}}), 65536)
+                        self.assertLessEqual(run.batch * (run.length + 1) * 4, layout.tokens_bytes, run.run_id)
+                        self.assertLessEqual(run.batch * run.length * run.vocab_size * 4, layout.logits_bytes, run.run_id)
 
     def test_nothing_in_the_context_tells_a_rate_probe_from_a_base_run(self):
         runs = {run.run_id: run for run in ladder.runs_of(job(), ladder.Lane("candidate", False), 8, 1.0)}
