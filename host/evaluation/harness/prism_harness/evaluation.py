@@ -140,7 +140,7 @@ class Evaluation:
 
     def _measure_noise(self, peer: Peer, run: RunPlan) -> None:
         """The gradient-noise scale of the largest rung, at the end of its base run."""
-        if "noise" in self._plan and run.probe == "base" and run.rung.size_id == self._job.rungs[-1].size_id:
+        if self._plan.get("noise") and run.probe == "base" and run.rung.size_id == self._job.rungs[-1].size_id:
             self._gns = layers.noise_scale(peer, self._corpus, run, self._plan["noise"]["pairs"])
 
     def _progress(self, run: RunPlan, step: int, loss_nats: float | None) -> None:

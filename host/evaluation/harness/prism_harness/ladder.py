@@ -131,7 +131,7 @@ def _watched(job: Job, label: str, seed_idx: int, steps: int, scale: float) -> d
 
 
 def _shares(job: Job, steps: int) -> frozenset[int]:
-    shares = job.plan["inspect"]["at"] if "inspect" in job.plan else ()
+    shares = job.plan["inspect"]["at"] if job.plan.get("inspect") else ()
     return frozenset(round(share * (steps - 1)) for share in shares)
 
 
@@ -154,7 +154,7 @@ def _run(job: Job, lane: Lane, probe: Probe, seed_idx: int, run_id: str, *, leng
     return RunPlan(
         run_id=run_id, role=lane.role, probe=probe.name, rung=rung, seed_idx=seed_idx, seed=seed, own_recipe=lane.own_recipe,
         steps=probe.steps, batch=batch, length=length, vocab_size=plan["vocab_size"], depth=probe.depth, lr_mult=probe.lr_mult,
-        inspect_rows=plan["inspect"]["rows"] if "inspect" in plan else 0,
+        inspect_rows=plan["inspect"]["rows"] if plan.get("inspect") else 0,
         spec=_spec(job, lane, rung, seed, budget, batch, length, probe.lr_mult), **changes,
     )
 
