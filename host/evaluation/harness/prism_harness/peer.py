@@ -93,8 +93,9 @@ class Peer:
         return self._bench.plan
 
     def open(self, spec: dict) -> dict:
-        """Builds the project's model; on which device is the machine's matter, not the run's."""
-        spec = {**spec, "context": {**spec["context"], "device": self._bench.device}}
+        """Builds the project's model; on which device and in which precision is the plan's matter, not the run's."""
+        context = {**spec["context"], "device": self._bench.device}
+        spec = {**spec, "context": context, "training_precision": self.plan.get("training_precision", "fp32")}
         opened = self._ask({"op": "open", "spec": spec}, self._bench.plan["open_ms"])
         self.keeps_state = opened.get("keeps_state") is True
         return opened
@@ -112,7 +113,8 @@ class Peer:
         return self._logits({"op": "incremental"}, tokens, vocab_size)
 
     def inspect(self, rows: torch.Tensor) -> dict:
-        """What one pass over `rows` (B, T + 1) shows of the model's inside, as the guest tells it."""
+        """What one pass over `rows` (B, T + 1) shows of the model's inside, as the guest tells it. The guest
+        learns the targets: these must be rows that it has been told already, or is never scored on."""
         self._memory.tokens(rows.numel()).copy_(rows.reshape(-1))
         reply = self._ask({"op": "inspect", "rows": rows.shape[0], "length": rows.shape[1] - 1})
         try:

@@ -142,7 +142,7 @@ class _Run:
         weights = peer.state()
         result.first = result.first or weights
         if step in plan.snapshot_after:
-            self._middle.append(snapshot.summaries(result.first, weights, step - 1)[1])
+            self._middle.append(snapshot.compared(result.first, weights, step - 1))
         logits = peer.predict(rows[:, :-1], plan.vocab_size)
         values = self._scored(rows, targets, logits)
         result.commitments += commitments(plan.audited.get(step, ()), weights, rows, logits, held_out=False)

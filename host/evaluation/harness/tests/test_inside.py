@@ -9,7 +9,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import kit
 import torch
 
-from prism_harness import layers, operations, scoring
+from prism_harness import layers, operations, scoring, snapshot
 from prism_harness.corpus import Corpus
 from prism_harness.faults import Fault
 from prism_harness.inspect_model import activation_row, repeated_blocks
@@ -326,7 +326,11 @@ class Weights(Guests):
         first = peer.state()
         for _ in range(3):
             peer.step(self.bed.rows())
-        rows = layers.from_snapshots(first, peer.state())
+        last = peer.state()
+        whole = snapshot.compared(first, last, 2)
+        self.assertTrue(0.2 < whole["dead_param_frac"] < 0.4, whole)  # one block of three; the table is no weight
+        self.assertTrue(1e-3 < whole["update_ratio"] < 1.0)
+        rows = layers.from_snapshots(first, last)
         self.assertEqual([(row["layer"], row["kind"], row["trust"]) for row in rows], [(at, "weights", "T") for at in range(4)])
         self.assertEqual((rows[1]["dead_param_frac"], rows[1]["update_ratio"]), (1.0, 0.0))
         for at in (0, 2):
