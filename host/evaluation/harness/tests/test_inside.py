@@ -349,7 +349,7 @@ class Weights(Guests):
 
 class NoiseScale(Guests):
     def plan(self, batch=8):
-        return RunPlan(run_id="r", role="candidate", rung=Rung("s1", 64, 2, 10), seed_idx=0, seed=5, own_recipe=False, steps=10, batch=batch, length=128, vocab_size=256, spec={})
+        return RunPlan(run_id="r", role="candidate", probe="base", rung=Rung("s1", 64, 2, 10), seed_idx=0, seed=5, own_recipe=False, steps=10, batch=batch, length=128, vocab_size=256, spec={})
 
     def test_the_formula_recovers_what_made_the_norms(self):
         class Peer:
@@ -385,7 +385,7 @@ class InAnEvaluation(unittest.TestCase):
         self.assertGreater(checks["precision"]["logit_absmax"], 0.1)
 
     def test_a_project_without_a_hook_has_no_kv_and_a_plan_without_members_measures_nothing(self):
-        extra = {"incremental": {"rows": 2, "positions": 16}}
+        extra = {"incremental": {"rows": 2, "positions": 16}, "precision": None}
         checks = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small(**extra)).telemetry["checks"]
         self.assertNotIn("kv", checks)
         self.assertNotIn("precision", checks)
