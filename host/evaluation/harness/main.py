@@ -12,6 +12,7 @@ if not (_threads.isascii() and _threads.isdigit() and 1 <= int(_threads) <= 1024
     _threads = "1"
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = _threads  # before PyTorch starts its threads
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # asking whether there is a GPU must not initialise CUDA: it does not survive forks
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 

@@ -7,11 +7,14 @@ import math
 
 import torch
 
-from . import scoring
+from . import attest, scoring
 from .corpus import Corpus
-from .peer import Peer
+from .peer import Bench, Peer
 from .streams import Streams
 from .training_run import RunPlan
+
+_KV_KL = 1e-3  # nats; a correct cache differs by rounding alone, 1e-8 or so
+_PRECISION_KL = 1e-2  # nats; a healthy model loses about 2e-5 to bfloat16
 
 
 class Tally:
@@ -33,6 +36,42 @@ class Tally:
         }
 
 
+class Divergence(Tally):
+    """How far one way of asking for logits lies from another, at every position of every row."""
+
+    def __init__(self, tolerance: float):
+        super().__init__(tolerance)
+        self._by_position: dict[int, list[float]] = {}
+        self.logit_absmax = 0.0
+
+    def add(self, expected: torch.Tensor, logits: torch.Tensor) -> None:
+        """KL(expected ‖ logits) for log-probabilities and logits of shape (B, T, V). Rounding is what is
+        measured here, so none of it is taken off."""
+        kl = scoring.kl_nats(expected, scoring.log_probabilities(logits), rounding=0.0)
+        self.deviations += kl.reshape(-1).tolist()
+        for at, mean in enumerate(kl.mean(0).tolist()):
+            self._by_position.setdefault(at, []).append(mean)
+        usable = logits[torch.isfinite(logits)]
+        if usable.numel():
+            self.logit_absmax = max(self.logit_absmax, float(usable.abs().max()))
+
+    def as_check(self) -> dict:
+        return {**super().as_check(), "kl_mean": scoring.mean_and_error(self.deviations)[0]}
+
+    @property
+    def positions(self) -> int:
+        return len(self._by_position)
+
+    def slope(self) -> float:
+        """Least squares: what the KL gains with each position. An error that builds up shows here."""
+        if self.positions < 2:
+            return 0.0
+        means = [math.fsum(values) / len(values) for _, values in sorted(self._by_position.items())]
+        centre, mean = (self.positions - 1) / 2.0, math.fsum(means) / self.positions
+        moment = math.fsum((at - centre) * (value - mean) for at, value in enumerate(means))
+        return moment / math.fsum((at - centre) ** 2 for at in range(self.positions))
+
+
 class Behaviour:
     """The checks of an evaluation."""
 
@@ -43,6 +82,11 @@ class Behaviour:
         self.suffix = Tally(tolerance["causal_kl"])
         self.batch = Tally(tolerance["batch_kl"])
         self.determinism = Tally(tolerance["determinism_kl"])
+        self.kv = Divergence(tolerance.get("kv_kl", _KV_KL))
+        self.precision = Divergence(tolerance.get("precision_kl", _PRECISION_KL))
+        self._keeps_state = False
+        self._committed: attest.Committed | None = None
+        self._replay: dict | None = None
 
     def first_loss(self, nll_nats: float | None) -> None:
         """An untrained model knows nothing: a first loss far below ln V has been smuggled in."""
@@ -66,16 +110,48 @@ class Behaviour:
             changed = scoring.log_probabilities(peer.predict(swapped, plan.vocab_size))
             kl = scoring.kl_nats(whole[:, : cut + 1], changed[:, : cut + 1])
             self.suffix.deviations += kl.amax(-1).tolist()
+        self._compare(peer, corpus, plan)
+
+    def _compare(self, peer: Peer, corpus: Corpus, plan: RunPlan) -> None:
+        """Other ways to the same logits, where the evaluation's plan has them: token by token through the
+        project's hook, and in bfloat16. What a project does not offer is not measured."""
+        incremental, precision = peer.plan.get("incremental"), peer.plan.get("precision")
+        if incremental:
+            length = min(incremental["positions"], plan.length)
+            rows = corpus.val_rows(incremental["rows"], plan.length)[:, :length].contiguous()
+            logits = peer.incremental(rows, plan.vocab_size)
+            if logits is not None:
+                self._keeps_state = peer.keeps_state
+                self.kv.add(scoring.log_probabilities(peer.predict(rows, plan.vocab_size)), logits)
+        if peer.plan.get("attest") and self._committed is None and not plan.own_recipe:
+            self._committed = attest.commit(peer, corpus, plan, peer.plan["attest"]["rows"])
+        if precision:
+            rows = corpus.val_rows(precision["rows"], plan.length)[:, :-1].contiguous()
+            logits = peer.predict(rows, plan.vocab_size, precision="bf16")
+            if logits is not None:
+                self.precision.add(scoring.log_probabilities(peer.predict(rows, plan.vocab_size)), logits)
+
+    def attest(self, bench: Bench, owner: str) -> None:
+        """Once an evaluation, when the worker that committed is gone: its graph, run by others."""
+        if self._committed is not None and self._replay is None:
+            self._replay = attest.check(bench, owner, self._committed)
 
     def as_checks(self) -> dict:
         step0 = self.step0.as_check()
         step0.update(nll_min=min(self._first, default=None), ln_v=self._ln_v)
-        return {
+        checks = {
             "step0": step0,
             "causal_suffix": self.suffix.as_check(),
             "batch_invariance": self.batch.as_check(),
             "determinism": self.determinism.as_check(),
         }
+        if self.kv.deviations:
+            checks["kv"] = {**self.kv.as_check(), "slope": self.kv.slope(), "positions": self.kv.positions, "incremental": self._keeps_state}
+        if self.precision.deviations:
+            checks["precision"] = {**self.precision.as_check(), "logit_absmax": self.precision.logit_absmax}
+        if self._replay is not None:
+            checks["replay"] = self._replay
+        return checks
 
     @staticmethod
     def _random(choices: Streams, label: str, shape, vocab_size: int) -> torch.Tensor:

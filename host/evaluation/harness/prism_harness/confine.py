@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import glob
 import os
 import resource
 import signal
@@ -58,37 +59,56 @@ def arrange_descriptors(sock: int, memory: int, out: int, err: int) -> None:
     os.closerange(5, min(max(soft, 1024), 1 << 16))
 
 
-def limit_resources(memory_bytes: int, cpu_s: int, processes: int) -> None:
+def limit_resources(memory_bytes: int, cpu_s: int, processes: int, device: str) -> None:
+    """On a GPU the driver reserves more addresses than the guest may use of memory, and opens many files:
+    there the container's own limit has to bound memory."""
+    on_gpu = device == "cuda"
     for name, value in (
         ("RLIMIT_FSIZE", 0),  # nothing may be written to a file
         ("RLIMIT_CORE", 0),
-        ("RLIMIT_NOFILE", 256),
+        ("RLIMIT_NOFILE", 1024 if on_gpu else 256),
         ("RLIMIT_NPROC", processes),
         ("RLIMIT_MSGQUEUE", 0),
         ("RLIMIT_MEMLOCK", 0),
-        ("RLIMIT_DATA", memory_bytes),
+        ("RLIMIT_DATA", None if on_gpu else memory_bytes),
         ("RLIMIT_CPU", cpu_s),
     ):
+        if value is None:
+            continue
         _, hard = resource.getrlimit(getattr(resource, name))
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def confine(uid: int | None, readable: list[str], memory_bytes: int, cpu_s: int, processes: int) -> list[str]:
-    """Confines the calling process; returns the names of the layers that this kernel has not."""
+def confine(order: dict) -> list[str]:
+    """Confines the calling process as `order` says; returns the names of the layers that this kernel has not."""
+    uid, device = order["uid"], order["device"]
     missing = []
     os.setsid()
-    limit_resources(memory_bytes, cpu_s, processes)
+    limit_resources(order["memory_bytes"], order["cpu_s"], order["processes"], device)
     if uid is not None:
         become(uid)
     hide_memory()
     forgo_privileges()
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not landlock.restrict(readable):
+    nodes, files = gpu_paths() if device == "cuda" else ([], [])
+    if device == "cuda":
+        os.environ["CUDA_CACHE_DISABLE"] = "1"  # the driver's cache would be a file
+    if not landlock.restrict(order["readable"] + files, nodes):
         missing.append("landlock")
     if not seccomp.install():
         missing.append("seccomp")
     return missing
+
+
+def gpu_paths() -> tuple[list[str], list[str]]:
+    """What CUDA needs of the file system beside the libraries: device nodes that are read and written,
+    and the driver's and the machine's descriptions. Not tried yet on a GPU."""
+    nodes = ["/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset", *glob.glob("/dev/nvidia[0-9]*"),
+             *glob.glob("/dev/nvidia-caps/*")]
+    files = ["/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/proc/cpuinfo", "/proc/meminfo", "/proc/self",
+             "/sys/devices", "/sys/bus/pci", "/sys/module/nvidia"]
+    return [path for path in nodes if os.path.exists(path)], [path for path in files if os.path.exists(path)]
 
 
 def readable_any(paths: list[str]) -> str | None:

@@ -17,14 +17,17 @@ class Corpus:
         self.train_sha256 = hashlib.sha256(train).hexdigest()
         self.val_sha256 = hashlib.sha256(val).hexdigest()
         self._train = train.translate(permutation)
+        self._as_written = torch.tensor([permutation.index(byte) for byte in range(len(permutation))], dtype=torch.int32)
         self._val = val.translate(permutation)
 
-    def train_rows(self, seed: int, first: int, count: int, length: int) -> torch.Tensor:
-        """Rows `first` to `first + count` of the seed's order, shape (count, length + 1), int32."""
+    def train_rows(self, seed: int, first: int, count: int, length: int, permuted: bool = True) -> torch.Tensor:
+        """Rows `first` to `first + count` of the seed's order, shape (count, length + 1), int32; without
+        the permutation, the same rows as the text has them."""
         positions = len(self._train) - length
         if positions < 1:
             raise Fault(DATA, "the training text is shorter than a row")
-        return _rows(self._train, [streams.row_offset(seed, first + at, positions) for at in range(count)], length)
+        rows = _rows(self._train, [streams.row_offset(seed, first + at, positions) for at in range(count)], length)
+        return rows if permuted else self._as_written[rows.long()]
 
     def val_rows(self, count: int, length: int) -> torch.Tensor:
         """`count` rows spread evenly over the held-out text; the same in every run."""

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-from . import wire
+from . import inspect_model, replay, wire
 from .interface import PrismBatch, PrismContext
+from .logits import Logits
 from .project import HOOKS, Project, ProjectError, describe
 from .shared import Layout, SharedMemory
-from .training import Trainer, read_recipe
+from .training import Trainer, cross_entropy, precision_context, read_recipe
 
 _SOCKET_FD, _MEMORY_FD = 3, 4
 
@@ -68,88 +69,93 @@ class Guest:
         self._project = Project(spec["architecture"], spec["training"])
         self._folders = self._project.folders
         self._context = PrismContext(**spec["context"])
-        self._vocabulary = self._context.vocab_size
+        self._device = torch.device(self._context.device)
         self._stage = "build"
         torch.manual_seed(self._context.seed)
-        self._model = self._project.required("build_model")(self._context)
-        if not callable(self._model) or not hasattr(self._model, "state_dict") or not hasattr(self._model, "parameters"):
-            raise ProjectError("contract", "`build_model` did not return a torch.nn.Module")
+        self._model = self._built(self._project.required("build_model")(self._context))
         recipe = None
         if spec["own_recipe"]:
             recipe = read_recipe(self._project.required("get_recipe")(self._context))
         elif spec["training"] is not None:
             self._project.required("get_recipe")
-        self._routes()
+        self._logits = Logits(self._project, self._model, self._context)
+        self._stage = "crash"
+        self._logits.settle(self._device)
+        self._precision = precision_context(self._device, spec.get("training_precision"))
         self._stage = "build"
         if self._order["role"] == "worker":
             chosen = recipe if recipe is not None else read_recipe(spec["evaluator_recipe"])
             torch.manual_seed(self._context.seed + 1)
             settings = {**spec["evaluator_recipe"], "own_recipe": spec["own_recipe"]}
-            self._trainer = Trainer(self._project, self._model, self._context, chosen, settings, self._training_logits)
+            self._trainer = Trainer(self._project, self._model, self._context, chosen, settings, self._logits.training, self._precision)
         return {
             "hooks": {name: self._project.function(name) is not None for name in HOOKS},
+            "keeps_state": self._logits.keeps_state,
             "recipe": None if recipe is None else {"batch_size": recipe.batch_size},
         }
 
-    def _routes(self) -> None:
-        """Settles, with one row of zeros, who gives logits: inference_logits over infer over forward."""
-        hook = self._project.function("inference_logits") or self._project.function("infer")
-        if hasattr(self._model, "eval"):
-            self._model.eval()
-        row = torch.zeros(1, min(8, self._context.sequence_length), dtype=torch.long)
-        self._stage = "crash"
-        self._forward_serves = True
-        if hook is None:
-            self._infer = lambda batch: self._forward(batch)
-        else:
-            self._infer = lambda batch: self._checked(hook(self._model, batch, self._context), batch)
-            try:
-                with torch.no_grad():
-                    self._forward(PrismBatch(tokens=row, metadata={}))
-            except Exception:  # forward is not usable alone; the hook has to train as well
-                self._forward_serves = False
-        with torch.no_grad():
-            self._infer(PrismBatch(tokens=row, metadata={}))
+    def _built(self, model: Any) -> Any:
+        """The model that the project built, on the evaluation's device."""
+        if not callable(model) or not hasattr(model, "state_dict") or not hasattr(model, "parameters"):
+            raise ProjectError("contract", "`build_model` did not return a torch.nn.Module")
+        if self._device.type != "cpu" and any(tensor.device.type != self._device.type for tensor in model.state_dict().values()):
+            return model.to(self._device)
+        return model
 
-    def _training_logits(self, batch: PrismBatch) -> torch.Tensor:
-        logits = self._forward(batch) if self._forward_serves else self._infer(batch)
-        if not logits.requires_grad:
-            raise ProjectError("contract", "the logits carry no gradient: forward must return logits to train on")
-        return logits
+    def _tokens(self, rows: int, length: int) -> torch.Tensor:
+        return self._memory.tokens(rows * length).clone().reshape(rows, length).long().to(self._device)
 
-    def _forward(self, batch: PrismBatch) -> torch.Tensor:
-        return self._checked(self._model(batch.tokens), batch)
-
-    def _checked(self, returned: Any, batch: PrismBatch) -> torch.Tensor:
-        """The logits in what a model returned: a tensor, the first of a tuple, or `logits` of a dict or object."""
-        if isinstance(returned, (tuple, list)) and returned:
-            returned = returned[0]
-        elif isinstance(returned, dict):
-            returned = returned.get("logits")
-        elif not isinstance(returned, torch.Tensor):
-            returned = getattr(returned, "logits", None)
-        if not isinstance(returned, torch.Tensor):
-            raise ProjectError("contract", "the model returned no logits tensor")
-        expected = (*batch.tokens.shape, self._vocabulary)
-        if tuple(returned.shape) != expected:
-            raise ProjectError("contract", f"the logits have the shape {tuple(returned.shape)}, expected {expected}")
-        if not returned.is_floating_point():
-            raise ProjectError("contract", f"the logits are of type {returned.dtype}")
-        return returned
-
-    def _do_predict(self, request: dict) -> dict:
-        rows, length = request["rows"], request["length"]
-        tokens = self._memory.tokens(rows * length).clone().reshape(rows, length).long()
-        if hasattr(self._model, "eval"):
-            self._model.eval()
-        with torch.no_grad():
-            logits = self._infer(PrismBatch(tokens=tokens, targets=None, metadata={}))
-        self._memory.logits(logits.numel()).copy_(logits.detach().reshape(-1))
+    def _handed_over(self, logits: torch.Tensor | None) -> dict:
+        """Logits go through shared memory in float32, whatever the model computed in."""
+        if logits is None:
+            return {"unsupported": True}
+        self._memory.logits(logits.numel()).copy_(logits.detach().float().reshape(-1))
         return {"shape": list(logits.shape)}
 
+    def _do_predict(self, request: dict) -> dict:
+        tokens = self._tokens(request["rows"], request["length"])
+        return self._handed_over(self._logits.lowered(tokens) if request.get("precision") == "bf16" else self._logits.whole(tokens))
+
+    def _do_incremental(self, request: dict) -> dict:
+        return self._handed_over(self._logits.incremental(self._tokens(request["rows"], request["length"])))
+
+    def _do_export(self, request: dict) -> dict:
+        """The model as a graph for tokens of the given shape; which tokens, nobody told this process."""
+        graph = self._logits.exported(torch.zeros(request["rows"], request["length"], dtype=torch.long, device=self._device))
+        return {"unsupported": True} if graph is None else {"graph": graph}
+
+    def _do_replay(self, request: dict) -> dict:
+        """Runs a graph on raw weights. Asked only of a guest into which no project was loaded."""
+        weights, at = {}, 0
+        raw = self._memory.read_state(request["bytes"])
+        for name, dtype, shape, _ in request["tensors"]:
+            tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+            size = tensor.numel() * tensor.element_size()
+            if size:
+                tensor = torch.frombuffer(bytearray(raw[at : at + size]), dtype=tensor.dtype).reshape(shape)
+            weights[name], at = tensor, at + size
+        tokens = self._memory.tokens(request["rows"] * request["length"]).clone().reshape(request["rows"], request["length"]).long()
+        return self._handed_over(replay.run(request["graph"], weights, tokens))
+
+    def _do_inspect(self, request: dict) -> dict:
+        """Looks inside at the present weights, in train mode as a step would run, without taking one."""
+        rows = self._tokens(request["rows"], request["length"] + 1)
+        batch = PrismBatch(tokens=rows[:, :-1].contiguous(), targets=rows[:, 1:].contiguous(), metadata={})
+
+        def loss_of() -> tuple[torch.Tensor, torch.Tensor]:
+            with self._precision():
+                logits = self._logits.training(batch)
+            return cross_entropy(logits, batch.targets), logits
+
+        return inspect_model.inspect(self._model, batch.tokens, self._context.vocab_size, loss_of)
+
     def _do_step(self, request: dict) -> dict:
+        self._logits.weights_changed()
         rows, length = request["rows"], request["length"]
-        tokens = self._memory.tokens(rows * (length + 1)).clone().reshape(rows, length + 1).long()
+        if request.get("targets"):
+            targets = self._memory.targets(rows * length).clone().reshape(rows, length).long().to(self._device)
+            return self._trainer.step(self._tokens(rows, length), targets)
+        tokens = self._tokens(rows, length + 1)
         return self._trainer.step(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
 
     def _do_state(self, request: dict) -> dict:
@@ -175,6 +181,7 @@ class Guest:
         expected = [[name, str(t.dtype).replace("torch.", ""), list(t.shape)] for name, t in own.items()]
         if [entry[:3] for entry in request["tensors"]] != expected:
             raise ProjectError("contract", "two builds of the model have different state_dict layouts")
+        self._logits.weights_changed()
         raw, at = self._memory.read_state(request["bytes"]), 0
         with torch.no_grad():
             for tensor in own.values():

@@ -32,7 +32,7 @@ class PrismContext:
     local_rank: int = 0
     world_size: int = 1
     distributed_backend: str | None = None
-    device: str = "cpu"
+    device: str = "cpu"  # or "cuda": where the model computes and the tokens lie
     checkpoint_metadata: dict = field(default_factory=dict)
     # new: the rung of the size ladder and the length of the run
     d_model: int = 64
@@ -64,7 +64,11 @@ class TrainingRecipe:
 
 @dataclass(frozen=True)
 class PrismBatch:
-    """Rows of token ids, shape (batch, length). `targets` is None until the logits are committed."""
+    """Rows of token ids, shape (batch, length). `targets` is None until the logits are committed; one of
+    -100 is not asked for.
+
+    An inference hook with a parameter `state` is also given one token at a time, shape (batch, 1), with
+    the state that it returned before (None at first), and returns (logits, state)."""
 
     tokens: Any
     targets: Any = None

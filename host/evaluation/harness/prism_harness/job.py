@@ -6,9 +6,9 @@ import json
 import os
 import stat
 from dataclasses import dataclass
-from typing import Any
 
 from .faults import DATA, JOB, Fault
+from .probes import Permutation, Probe, Recall, count, read_permutation, read_probes, read_recall
 
 SCHEMA = "prism.job/1"
 _JOB_BYTES_MAX = 32 * 1024 * 1024
@@ -50,8 +50,10 @@ class Job:
     train_path: str
     val_path: str
     image_digest: str | None
-    reference_runs: list[dict]
-    reference_sizes: list[dict]
+    probes: list[Probe]
+    recall: Recall | None
+    permutation: Permutation | None
+    reference: dict | None  # part of an earlier telemetry: env, data, plan, the reference's runs and sizes
 
     @property
     def has_own_recipe(self) -> bool:
@@ -104,8 +106,8 @@ def parse(raw: bytes) -> Job:
 
 def _job(document: dict) -> Job:
     plan, isolation, limits, data = (document[name] for name in ("plan", "isolation", "limits", "data"))
-    rungs = [Rung(str(r["size_id"]), _count(r["d_model"]), _count(r["n_layer"]), _count(r["steps"])) for r in plan["sizes"]]
-    seeds = [int(seed) for seed in document["seeds"]][: _count(plan["seeds"])]
+    rungs = [Rung(str(r["size_id"]), count(r["d_model"]), count(r["n_layer"]), count(r["steps"])) for r in plan["sizes"]]
+    seeds = [int(seed) for seed in document["seeds"]][: count(plan["seeds"])]
     if document["kind"] not in _KINDS or not rungs:
         raise ValueError("kind or sizes")
     if len(set(seeds)) < plan["seeds"]:
@@ -113,6 +115,8 @@ def _job(document: dict) -> Job:
     secret = bytes.fromhex(document["secret"])
     if len(secret) < 32:
         raise ValueError("the secret has less than 32 bytes")
+    if not isinstance(document.get("reference"), (dict, type(None))):
+        raise ValueError("reference")
     if isolation["mode"] not in ("two_user", "single_user"):
         raise ValueError("isolation.mode")
     return Job(
@@ -130,23 +134,20 @@ def _job(document: dict) -> Job:
         scorer_uid=int(isolation.get("scorer_uid", 0)),
         worker_uid=int(isolation.get("worker_uid", 0)),
         auditor_uid=int(isolation.get("auditor_uid", 0)),
-        wall_ms=_count(limits["wall_ms"]),
-        memory_bytes=_count(limits["memory_bytes"]),
-        log_bytes=_count(limits["log_bytes"]),
+        wall_ms=count(limits["wall_ms"]),
+        memory_bytes=count(limits["memory_bytes"]),
+        log_bytes=count(limits["log_bytes"]),
         corpus_id=str(data["corpus_id"]),
         train_path=str(data["train"]),
         val_path=str(data["val"]),
         image_digest=document.get("image_digest"),
-        reference_runs=list(document.get("reference_runs") or []),
-        reference_sizes=list(document.get("reference_sizes") or []),
+        probes=read_probes(plan),
+        recall=read_recall(plan),
+        permutation=read_permutation(plan),
+        reference=document.get("reference"),
     )
 
 
 def _part(part: dict) -> dict:
     return {"dir": str(part["dir"]), "entrypoint": str(part["entrypoint"])}
 
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise ValueError(f"`{value}` is not a positive whole number")
-    return value

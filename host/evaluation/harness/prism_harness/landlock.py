@@ -12,13 +12,14 @@ import struct
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _VERSION_FLAG, _RULE_PATH_BENEATH = 1, 1
-_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 15
 _FS_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many rights each version knows; 16 from version 5 on
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def restrict(readable: list[str]) -> bool:
-    """Restricts the calling thread and what it forks. False when the kernel has no Landlock."""
+def restrict(readable: list[str], devices: list[str]) -> bool:
+    """Restricts the calling thread and what it forks; `devices` are nodes that may be written and
+    controlled too. False when the kernel has no Landlock."""
     version = _libc.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
     if version < 1:
         return False
@@ -33,7 +34,9 @@ def restrict(readable: list[str]) -> bool:
         return False
     try:
         for path in readable:
-            _allow(ruleset, path)
+            _allow(ruleset, path, _EXECUTE | _READ_FILE | (_READ_DIR if os.path.isdir(path) else 0))
+        for path in devices:
+            _allow(ruleset, path, (_READ_FILE | _WRITE_FILE | _IOCTL_DEV) & handled_fs)
         if _libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0:
             raise OSError(ctypes.get_errno(), "landlock refused the restriction")
     finally:
@@ -41,12 +44,11 @@ def restrict(readable: list[str]) -> bool:
     return True
 
 
-def _allow(ruleset: int, path: str) -> None:
+def _allow(ruleset: int, path: str, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return  # what is not there needs no permission
-    rights = _EXECUTE | _READ_FILE | (_READ_DIR if os.path.isdir(path) else 0)
     try:
         rule = struct.pack("<Qi", rights, fd)
         if _libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0) != 0:

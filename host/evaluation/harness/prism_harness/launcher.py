@@ -15,6 +15,8 @@ import socket
 import sys
 import time
 
+import torch
+
 from . import confine, guest
 from .faults import ISOLATION, Fault
 
@@ -29,6 +31,8 @@ class Launcher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MESSAGE_BYTES_MAX)
+        if torch.cuda.is_initialized():  # CUDA does not survive a fork: only a guest may touch the GPU
+            raise Fault(ISOLATION, "the scorer has initialised CUDA")
         sys.stdout.flush()
         self._pid = os.fork()
         if self._pid == 0:
@@ -116,7 +120,7 @@ def _spawn(order: dict, fds: list[int], sock: socket.socket) -> dict:
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         confine.arrange_descriptors(*fds)
-        missing = confine.confine(order["uid"], order["readable"], order["memory_bytes"], order["cpu_s"], order["processes"])
+        missing = confine.confine(order)
         open_path = confine.readable_any(order["forbidden"])
         code = guest.main(order, missing, exposed=open_path is not None)
     except BaseException as error:  # a forked child must never return into the launcher's loop

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from . import faults, shared, wire
+from . import faults, inspected, shared, wire
 from .drain import LogDrain
 from .faults import Fault
 from .launcher import Launcher
@@ -38,6 +38,7 @@ class Bench:
     readable: list[str]
     forbidden: list[str]
     processes: int
+    device: str = "cpu"  # where guests compute; scorer and launcher never touch a GPU
     layers_missing: set = field(default_factory=set)
     cpu_s: dict = field(default_factory=dict)
     rss_bytes: dict = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Peer:
 
     def __init__(self, bench: Bench, role: str, owner: str, folders: list[str]):
         self._bench, self._owner = bench, owner
+        self.keeps_state = False
         self.pid: int | None = None
         self._started = time.monotonic()
         ours, theirs = socket.socketpair()
@@ -76,6 +78,7 @@ class Peer:
             "memory_bytes": bench.memory_bytes,
             "cpu_s": int(max(1.0, bench.left_s()) * 2) + 10,
             "processes": bench.processes,
+            "device": bench.device,
         }
         try:
             self.pid = bench.launcher.spawn(order, [theirs.fileno(), memory_fd, out, err])
@@ -85,24 +88,75 @@ class Peer:
                 os.close(fd)
         self._greet()
 
-    def open(self, spec: dict) -> dict:
-        return self._ask({"op": "open", "spec": spec}, self._bench.plan["open_ms"])
+    @property
+    def plan(self) -> dict:
+        return self._bench.plan
 
-    def predict(self, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor:
-        """Commits logits for `tokens` (B, T): a private copy, taken before anything is checked."""
+    def open(self, spec: dict) -> dict:
+        """Builds the project's model; on which device and in which precision is the plan's matter, not the run's."""
+        context = {**spec["context"], "device": self._bench.device}
+        spec = {**spec, "context": context, "training_precision": self.plan.get("training_precision", "fp32")}
+        opened = self._ask({"op": "open", "spec": spec}, self._bench.plan["open_ms"])
+        self.keeps_state = opened.get("keeps_state") is True
+        return opened
+
+    def predict(self, tokens: torch.Tensor, vocab_size: int, precision: str | None = None) -> torch.Tensor | None:
+        """Commits logits for `tokens` (B, T): a private copy, taken before anything is checked. With
+        precision `bf16` by a copy of the model in bfloat16, or None when it cannot run so."""
+        logits = self._logits({"op": "predict", "precision": precision}, tokens, vocab_size)
+        if logits is None and precision is None:
+            self._fail(faults.CONTRACT, "the model answered no logits")
+        return logits
+
+    def incremental(self, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor | None:
+        """Logits (B, T, V) that the inference hook gave token by token; None when there is no hook."""
+        return self._logits({"op": "incremental"}, tokens, vocab_size)
+
+    def inspect(self, rows: torch.Tensor) -> dict:
+        """What one pass over `rows` (B, T + 1) shows of the model's inside, as the guest tells it. The guest
+        learns the targets: these must be rows that it has been told already, or is never scored on."""
+        self._memory.tokens(rows.numel()).copy_(rows.reshape(-1))
+        reply = self._ask({"op": "inspect", "rows": rows.shape[0], "length": rows.shape[1] - 1})
+        try:
+            layers = inspected.layer_rows(reply.get("layers"))
+        except ValueError as error:
+            self._fail(faults.CONTRACT, f"in answer to `inspect`: {error}")
+        norm = _finite(reply.get("grad_norm"))
+        return {"layers": layers, "grad_norm": norm if norm is not None and norm >= 0.0 else None}
+
+    def export(self, rows: int, length: int) -> dict | None:
+        """The model as a graph for `replay`, unchecked; None when it cannot be exported."""
+        graph = self._ask({"op": "export", "rows": rows, "length": length}, self._bench.plan["open_ms"]).get("graph")
+        return graph if isinstance(graph, dict) else None
+
+    def replay(self, graph: dict, weights: Snapshot, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor | None:
+        """Logits of a graph on raw weights. Only of a guest that was never opened is the answer trusted."""
+        self._write_state(weights)
+        return self._logits({"op": "replay", "graph": graph, "tensors": weights.tensors, "bytes": len(weights.raw)}, tokens, vocab_size)
+
+    def step(self, rows: torch.Tensor, targets: torch.Tensor | None = None) -> dict:
+        """Reveals the targets: `rows` (B, T + 1) are the tokens and what follows each. With `targets`
+        (B, T) given, those are revealed instead; one of -100 is not asked for."""
+        self._memory.tokens(rows.numel()).copy_(rows.reshape(-1))
+        request = {"op": "step", "rows": rows.shape[0], "length": rows.shape[1] - 1}
+        if targets is not None:
+            tokens = rows[:, : targets.shape[1]]
+            self._memory.tokens(tokens.numel()).copy_(tokens.reshape(-1))
+            self._memory.targets(targets.numel()).copy_(targets.reshape(-1))
+            request.update(length=targets.shape[1], targets=True)
+        reply = self._ask(request)
+        return {name: _finite(reply.get(name)) for name in ("loss", "grad_norm", "lr")}
+
+    def _logits(self, request: dict, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor | None:
         rows, length = tokens.shape
         self._memory.tokens(tokens.numel()).copy_(tokens.reshape(-1))
-        reply = self._ask({"op": "predict", "rows": rows, "length": length})
+        reply = self._ask({**request, "rows": rows, "length": length})
+        if reply.get("unsupported") is True:
+            return None
         logits = self._memory.logits(rows * length * vocab_size).clone().reshape(rows, length, vocab_size)
         if reply.get("shape") != [rows, length, vocab_size]:
             self._fail(faults.CONTRACT, f"the logits have the shape {str(reply.get('shape'))[:100]}, expected {[rows, length, vocab_size]}")
         return logits
-
-    def step(self, rows: torch.Tensor) -> dict:
-        """Reveals the targets: `rows` (B, T + 1) are the tokens and what follows each."""
-        self._memory.tokens(rows.numel()).copy_(rows.reshape(-1))
-        reply = self._ask({"op": "step", "rows": rows.shape[0], "length": rows.shape[1] - 1})
-        return {name: _finite(reply.get(name)) for name in ("loss", "grad_norm", "lr")}
 
     def state(self) -> Snapshot:
         reply = self._ask({"op": "state", "bytes_max": self._bench.plan["state_bytes_max"]})
@@ -110,8 +164,11 @@ class Peer:
         return Snapshot(reply["tensors"], self._memory.read_state(size))
 
     def load(self, snapshot: Snapshot) -> None:
-        self._memory.state(0, len(snapshot.raw)).copy_(torch.frombuffer(bytearray(snapshot.raw), dtype=torch.uint8))
+        self._write_state(snapshot)
         self._ask({"op": "load", "tensors": snapshot.tensors, "bytes": len(snapshot.raw)})
+
+    def _write_state(self, snapshot: Snapshot) -> None:
+        self._memory.state(0, len(snapshot.raw)).copy_(torch.frombuffer(bytearray(snapshot.raw), dtype=torch.uint8))
 
     def cpu_s(self) -> float:
         """CPU time that the guest has used, read from the kernel."""

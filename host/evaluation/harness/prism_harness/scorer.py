@@ -107,11 +107,10 @@ def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: F
 
     plan, choices = job.plan, Streams(job.secret)
     corpus = Corpus(*corpus_bytes, choices.permutation(plan["vocab_size"]))
-    rows_max = max(plan["batch_seqs"], plan["own_recipe"]["batch_max"], plan["val"]["chunk_rows"], plan["val"]["strict_rows"])
     bench = Bench(
         launcher=launcher,
         drain=drain,
-        layout=Layout(rows_max * (plan["seq_len"] + 1), rows_max * plan["seq_len"] * plan["vocab_size"], plan["state_bytes_max"]),
+        layout=Layout.for_plan(plan),
         plan=plan,
         memory_bytes=job.memory_bytes,
         deadline=started + job.wall_ms / 1000.0 - _WALL_MARGIN_S,
@@ -119,7 +118,10 @@ def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: F
         readable=environment.library_paths(),
         forbidden=[path for path in (job_path, job.train_path, job.val_path) if path.startswith("/")],
         processes=plan["processes_max"] if job.two_user else 4096,
+        device=plan.get("device", "cpu"),
     )
+    if bench.device not in ("cpu", "cuda"):
+        raise Fault(faults.JOB, f"the plan names the device `{bench.device}`")
     try:
         return Evaluation(job, bench, corpus, choices, frames).run()
     finally:

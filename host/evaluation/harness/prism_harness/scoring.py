@@ -8,6 +8,7 @@ import math
 import torch
 
 LN2 = math.log(2.0)
+IGNORED = -100  # a position that asks nothing; cross-entropy skips it
 KL_NATS_MAX = 100.0  # stands for "not comparable": one side finite, the other not
 NLL_NATS_MAX = 1e5  # a diverged model's loss stays a number that every reader of the telemetry can hold
 # Logits are float32: of a spread of S nats between the likeliest and the unlikeliest token, rounding alone
@@ -27,37 +28,64 @@ def token_nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def step_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
-    """One value per column of the telemetry for logits (B, T, V) and targets (B, T)."""
-    log_p = torch.log_softmax(logits, dim=-1)
-    nll = -log_p.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    """One value per column of the telemetry for logits (..., V) and targets (...). One exponential an
+    element: everything follows from it, and the scorer's share of a step stays small."""
+    top = logits.amax(-1, keepdim=True)
+    below = logits - top
+    weight = below.exp()
+    total = weight.sum(-1)
+    log_total = total.log()
+    nll = log_total - below.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
     finite = torch.isfinite(nll)
-    usable = torch.isfinite(logits)
-    bounded = torch.where(usable, logits, torch.zeros_like(logits))
-    z = torch.logsumexp(logits, dim=-1)
+    z = log_total + top.squeeze(-1)
     z = z[torch.isfinite(z)]
-    entropy = -(log_p.exp() * torch.where(torch.isfinite(log_p), log_p, torch.zeros_like(log_p))).sum(-1)
+    # a token that cannot be (weight 0, logit -inf) adds nothing to the entropy
+    entropy = log_total - (weight * below.clamp(min=-1e30)).sum(-1) / total
     entropy = entropy[torch.isfinite(entropy)]
+    bounded = logits
+    absmax = max(float(logits.max()), -float(logits.min()))
+    if not math.isfinite(absmax):  # something is not a number, or infinite
+        bounded = torch.where(torch.isfinite(logits), logits, torch.zeros_like(logits))
+        absmax = float(bounded.abs().max())
     return {
         "nll_sum": float(nll[finite].double().sum()),
         "n_tok": int(nll.numel()),
         "n_bytes": int(nll.numel()),
         "z_mean": float(z.double().mean()) if z.numel() else 0.0,
-        "logit_absmax": float(bounded.abs().max()),
-        "logit_rms": float(bounded.double().pow(2).mean().sqrt()),
+        "logit_absmax": absmax,
+        "logit_rms": float((bounded / absmax).pow(2).mean().sqrt()) * absmax if absmax > 0 else 0.0,
         "entropy": float(entropy.double().mean()) if entropy.numel() else 0.0,
         "nonfinite": int((~finite).sum()),
     }
 
 
-def kl_nats(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+def early_and_late(logits: torch.Tensor, targets: torch.Tensor) -> dict:
+    """Mean loss in nats of the first and of the last quarter of the positions."""
+    nll = charged_nats(token_nll(logits, targets), logits.shape[-1]).double()
+    quarter = max(1, nll.shape[1] // 4)
+    return {"nll_early": float(nll[:, :quarter].mean()), "nll_late": float(nll[:, -quarter:].mean())}
+
+
+def recall_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
+    """The columns of a step over the positions that ask something, and how many were answered right: the
+    likeliest token is the answer. Logits that are not numbers answer nothing."""
+    asked = targets != IGNORED
+    logits, wanted = logits[asked], targets[asked]
+    values = step_statistics(logits, wanted)
+    best = torch.where(torch.isfinite(logits), logits, torch.full_like(logits, float("-inf")))
+    right = (best.argmax(-1) == wanted) & torch.isfinite(logits).all(-1)
+    return {**values, "n_right": int(right.sum()), "n_query": int(wanted.numel())}
+
+
+def kl_nats(p: torch.Tensor, q: torch.Tensor, rounding: float = ROUNDING) -> torch.Tensor:
     """KL(p‖q) over the last dimension of two sets of log-probabilities. Where both are not finite
-    they agree (0); where one is, they differ as much as can be."""
+    they agree (0); where one is, they differ as much as can be. What `rounding` explains is taken off."""
     p_ok, q_ok = ~torch.isnan(p).any(-1), ~torch.isnan(q).any(-1)
     weight = p.exp()
     term = torch.where(weight > 0, weight * (p - q), torch.zeros_like(p))
     spread = torch.maximum(p.amax(-1) - p.amin(-1), q.amax(-1) - q.amin(-1))
-    rounding = ROUNDING * torch.where(torch.isfinite(spread), spread, torch.zeros_like(spread))
-    kl = (term.sum(-1) - rounding).clamp(min=0.0, max=KL_NATS_MAX)
+    explained = rounding * torch.where(torch.isfinite(spread), spread, torch.zeros_like(spread))
+    kl = (term.sum(-1) - explained).clamp(min=0.0, max=KL_NATS_MAX)
     kl = torch.where(p_ok & q_ok & ~torch.isnan(kl), kl, torch.full_like(kl, KL_NATS_MAX))
     return torch.where(~p_ok & ~q_ok, torch.zeros_like(kl), kl)
 

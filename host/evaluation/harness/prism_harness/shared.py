@@ -1,7 +1,8 @@
 """Shared memory between the scorer and one guest: sealed, so that a guest cannot shrink it under
 the scorer's feet. Each guest has its own; what one wrote, another never sees.
 
-Layout: tokens (int32), then logits (float32), then the raw weight snapshot.
+Layout: tokens (int32), targets (int32, where they are not simply the tokens that follow), logits
+(float32), and the raw weight snapshot.
 """
 
 from __future__ import annotations
@@ -17,18 +18,36 @@ _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1, 2, 4
 
 
 class Layout:
-    """Sizes in bytes of the three parts, each rounded up to a page."""
+    """Sizes in bytes of the four parts, each rounded up to a page."""
 
     def __init__(self, tokens_max: int, logits_max: int, state_bytes_max: int):
+        self._asked = [tokens_max, logits_max, state_bytes_max]
         self.tokens_bytes = _pages(tokens_max * 4)
         self.logits_bytes = _pages(logits_max * 4)
         self.state_bytes = _pages(state_bytes_max)
-        self.logits_at = self.tokens_bytes
-        self.state_at = self.tokens_bytes + self.logits_bytes
+        self.targets_at = self.tokens_bytes
+        self.logits_at = 2 * self.tokens_bytes
+        self.state_at = self.logits_at + self.logits_bytes
         self.total_bytes = self.state_at + self.state_bytes
 
+    @classmethod
+    def for_plan(cls, plan: dict) -> "Layout":
+        """Room for the largest batch that anything in the plan asks about."""
+        rows, length = plan["batch_seqs"], plan["seq_len"]
+        batch_max = plan["own_recipe"]["batch_max"]
+        shapes = [(rows, length), (batch_max, length)]
+        shapes += [(plan["val"][name], length) for name in ("chunk_rows", "strict_rows")] + [(plan["checks"]["rows"], length)]
+        shapes += [(plan[name]["rows"], length) for name in ("inspect", "incremental", "precision") if plan.get(name)]
+        for probe in plan.get("probes", ()):
+            shapes.append((probe.get("batch_seqs", rows) * probe.get("batch", 1), length * probe.get("length", 1)))
+        if plan.get("recall"):
+            shapes.append((plan["recall"]["batch_seqs"], plan["recall"]["length"]))
+        positions = max(rows * length for rows, length in shapes)
+        shapes.append((4 * max(rows, batch_max), length))  # the noise scale's large batch, which is asked no logits
+        return cls(max(rows * (length + 1) for rows, length in shapes), positions * plan["vocab_size"], plan["state_bytes_max"])
+
     def as_json(self) -> list[int]:
-        return [self.tokens_bytes // 4, self.logits_bytes // 4, self.state_bytes]
+        return self._asked
 
 
 def create(layout: Layout) -> int:
@@ -48,6 +67,9 @@ class SharedMemory:
 
     def tokens(self, count: int) -> torch.Tensor:
         return self._view(torch.int32, 0, count, self.layout.tokens_bytes)
+
+    def targets(self, count: int) -> torch.Tensor:
+        return self._view(torch.int32, self.layout.targets_at, count, self.layout.tokens_bytes)
 
     def logits(self, count: int) -> torch.Tensor:
         return self._view(torch.float32, self.layout.logits_at, count, self.layout.logits_bytes)

@@ -42,23 +42,33 @@ def count_parameters(first: Snapshot, last: Snapshot) -> int:
 
 
 def summaries(first: Snapshot, last: Snapshot, last_step: int) -> list[dict]:
-    """The telemetry's two snapshot rows."""
-    before = {name: values for name, _, values, _ in tensors(first) if values.is_floating_point()}
-    after = {name: values for name, _, values, _ in tensors(last) if values.is_floating_point()}
+    """The telemetry's rows of a run's first and last snapshot."""
+    return [_summary(first, 0, _floats(first)), compared(first, last, last_step)]
+
+
+def compared(first: Snapshot, later: Snapshot, step: int) -> dict:
+    """The telemetry's row of a later snapshot, with what changed since the run's first. Buffers that
+    did not change (masks, tables of rotations) are no weights that died."""
+    before, after = _floats(first), _floats(later)
+    declared = {name for name, _, _, is_declared in later.tensors if is_declared}
     moved = change = norm = still = 0.0
     for name, values in after.items():
         start = before.get(name)
-        if start is None or start.numel() != values.numel():
+        if start is None or start.numel() != values.numel() or (name not in declared and torch.equal(start, values)):
             continue
         difference = (values.double() - start.double()).nan_to_num(0.0, 0.0, 0.0)
         change += float(difference.pow(2).sum())
         norm += float(start.double().nan_to_num(0.0, 0.0, 0.0).pow(2).sum())
         still += float((values == start).sum())
         moved += values.numel()
-    end = _summary(last, last_step, after)
-    end["update_ratio"] = math.sqrt(change / norm) if norm > 0 else 0.0
-    end["dead_param_frac"] = still / moved if moved else 0.0
-    return [_summary(first, 0, before), end]
+    row = _summary(later, step, after)
+    row["update_ratio"] = math.sqrt(change / norm) if norm > 0 else 0.0
+    row["dead_param_frac"] = still / moved if moved else 0.0
+    return row
+
+
+def _floats(snapshot: Snapshot) -> dict:
+    return {name: values for name, _, values, _ in tensors(snapshot) if values.is_floating_point()}
 
 
 def _summary(snapshot: Snapshot, step: int, floats: dict) -> dict:

@@ -6,8 +6,10 @@ optimizer. The evaluator's recipe uses none of the training hooks.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
-from typing import Any
+from typing import Any, Callable
 
 import torch
 import torch.nn.functional as functional
@@ -15,6 +17,7 @@ import torch.nn.functional as functional
 from .interface import PrismBatch, PrismContext, TrainingRecipe
 from .project import Project, ProjectError
 
+IGNORED = -100  # a target that is not asked for
 _GRADIENT_NORM_MAX = 1.0
 _OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop", "adagrad", "nadam", "radam")
 
@@ -58,11 +61,27 @@ def schedule_factor(scheduler: str, step: int, steps: int, warmup_fraction: floa
     return 1.0
 
 
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The evaluator's loss, in float32: mean over the targets; one of -100 is not asked for."""
+    return functional.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), targets.reshape(-1), ignore_index=IGNORED)
+
+
+def precision_context(device: torch.device, precision: str | None) -> Callable[[], Any]:
+    """What a training forward pass runs under: bfloat16 by autocast on a GPU, when the plan asks for it."""
+    if device.type == "cuda" and precision == "bf16":
+        return functools.partial(torch.autocast, "cuda", dtype=torch.bfloat16)
+    return contextlib.nullcontext
+
+
 class Trainer:
     """One model, one optimizer, one recipe."""
 
-    def __init__(self, project: Project, model: Any, context: PrismContext, recipe: TrainingRecipe, settings: dict, logits: Any):
-        self._model, self._context, self._recipe, self._settings, self._logits = model, context, recipe, settings, logits
+    def __init__(
+        self, project: Project, model: Any, context: PrismContext, recipe: TrainingRecipe, settings: dict,
+        logits: Callable[[PrismBatch], torch.Tensor], precision: Callable[[], Any],
+    ):
+        self._model, self._context, self._recipe, self._settings = model, context, recipe, settings
+        self._logits, self._precision = logits, precision
         self._own = settings["own_recipe"]
         self._train_step = project.function("train_step") if self._own else None
         self._compute_loss = project.function("compute_loss") if self._own else None
@@ -86,7 +105,8 @@ class Trainer:
             loss = self._train_step(self._model, batch, self._optimizer, self._context)
         else:
             self._optimizer.zero_grad()
-            loss = self._loss(batch)
+            with self._precision():
+                loss = self._loss(batch)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self._parameters(), _GRADIENT_NORM_MAX)
             self._optimizer.step()
@@ -102,8 +122,7 @@ class Trainer:
             if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
                 raise ProjectError("contract", "`compute_loss` did not return a scalar tensor")
             return loss.reshape(())
-        logits = self._logits(batch)
-        return functional.cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), batch.targets.reshape(-1))
+        return cross_entropy(self._logits(batch), batch.targets)
 
     def _build_optimizer(self) -> Any:
         recipe, parameters = self._recipe, self._parameters()

@@ -1,6 +1,7 @@
 """Runs the harness end to end, as the host does: a job directory in, JSON lines out."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 EVALUATION = HERE.parent.parent
@@ -15,6 +17,7 @@ PROJECTS = HERE / "projects"
 SCORER, WORKER, AUDITOR, PLAIN = 64101, 64102, 64103, 64104
 SEEDS = [123456789, 987654321]
 SECRET = "5a" * 32
+sys.path.insert(0, str(HERE.parent))
 
 
 class Answer:
@@ -123,7 +126,82 @@ def transformer(**replaced):
     return {"model.py": source}
 
 
+class Bed:
+    """Guests without an evaluation around them: a bench of its own, peers asked directly."""
+
+    def __init__(self, **changes):
+        import torch
+
+        from prism_harness import environment, peer, shared
+        from prism_harness.drain import LogDrain
+        from prism_harness.launcher import Launcher
+
+        torch.set_num_threads(1)
+        environment.warm_up()
+        self.plan = {**json.loads((EVALUATION / "plans" / "smoke.json").read_text()), **changes}
+        self._folder = pathlib.Path(tempfile.mkdtemp(prefix="prism-bed-"))
+        os.chmod(self._folder, 0o755)
+        self._peers = []
+        self.drain = LogDrain(65_536)
+        self.bench = peer.Bench(
+            launcher=Launcher(), drain=self.drain, layout=shared.Layout.for_plan(self.plan), plan=self.plan,
+            memory_bytes=4 << 30, deadline=time.monotonic() + 300, uids={"worker": WORKER, "auditor": AUDITOR},
+            readable=environment.library_paths(), forbidden=[], processes=64,
+        )
+
+    def peer(self, project, *, own_recipe=False, width=64, depth=2, steps=20, role="worker", **context):
+        """An open guest. `project` is `reference`, a folder under projects/ or a dict of file names to text."""
+        from prism_harness.peer import Peer
+
+        folder = HERE.parent / "reference" if project == "reference" else self._folder / f"p{len(self._peers)}"
+        if project != "reference":
+            _write_project(folder, project)
+        part = {"dir": str(folder), "entrypoint": "model.py"}
+        plan = self.plan
+        context = {"vocab_size": plan["vocab_size"], "sequence_length": plan["seq_len"], "max_parameters": plan["max_parameters"],
+                   "seed": 7, "d_model": width, "n_layer": depth, "batch_size": plan["batch_seqs"], "step_budget": steps, **context}
+        peer = Peer(self.bench, role, "candidate", [str(folder)])
+        self._peers.append(peer)
+        self.spec = {"architecture": part, "training": part, "own_recipe": own_recipe, "evaluator_recipe": plan["evaluator_recipe"], "context": context}
+        peer.open(self.spec)
+        return peer
+
+    def rows(self, count=8, length=None, seed=1):
+        """Random rows with something to learn: each token is often the one before it plus one."""
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        length = length or self.plan["seq_len"]
+        steps = (torch.rand(count, length + 1, generator=generator) < 0.2).int() * torch.randint(0, 256, (count, length + 1), generator=generator)
+        return ((steps + 1).cumsum(1) % 256).int()
+
+    def close(self):
+        for peer in self._peers:
+            peer.end()
+        self.bench.launcher.close()
+        shutil.rmtree(self._folder)
+
+
 def small(**changes):
-    """Plan changes for a test that needs one rung and one seed only."""
+    """Plan changes for a test that needs one rung and one seed only, and no probe but those it names."""
     rung = {"size_id": "s0", "d_model": 32, "n_layer": 2, "steps": 6}
-    return {"sizes": [rung], "seeds": 1, **changes}
+    return {"sizes": [rung], "seeds": 1, "probes": [], "recall": None, "permutation": None, **changes}
+
+
+def probe(name, **changes):
+    """One of the plan's probes, on the rung of `small`."""
+    plan = json.loads((EVALUATION / "plans" / "smoke-fast.json").read_text())
+    found = [entry for entry in plan["probes"] if entry["probe"] == name]
+    return {**found[0], "size_id": "s0", **changes}
+
+
+@functools.lru_cache(maxsize=None)
+def honest():
+    """The whole suite on the honest project, once for all tests that look at it."""
+    return evaluate("honest")
+
+
+def as_reference(telemetry):
+    """What the host keeps of an evaluation for later ones."""
+    kept = {name: telemetry[name] for name in ("env", "data", "plan")}
+    return {**kept, **{name: [row for row in telemetry[name] if row["role"] == "reference"] for name in ("runs", "sizes")}}

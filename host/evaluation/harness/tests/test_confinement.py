@@ -1,6 +1,7 @@
 """What a guest can reach: nothing but its project, its memory and its socket. Needs root to start."""
 
 import pathlib
+import subprocess
 import sys
 import time
 import unittest
@@ -9,7 +10,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import kit
 
 
-NO_LANDLOCK = {"prism_harness/landlock.py": "def restrict(readable):\n    return False\n"}
+NO_LANDLOCK = {"prism_harness/landlock.py": "def restrict(readable, devices):\n    return False\n"}
 NO_SECCOMP = {"prism_harness/seccomp.py": "def install():\n    return False\n"}
 
 
@@ -60,6 +61,27 @@ class Snooping(unittest.TestCase):
         self.assertGreater(len(children), 2)
         for child in children:
             self.assertFalse(pathlib.Path("/proc", str(child)).exists(), child)
+
+
+class Devices(unittest.TestCase):
+    """A GPU's nodes are the one thing that a guest may write to. /dev/null stands in for one here."""
+
+    def write_in_a_restricted_child(self, devices):
+        code = ("import sys; sys.path.insert(0, sys.argv[1]); from prism_harness import landlock\n"
+                "assert landlock.restrict(['/usr', '/lib', '/lib64', '/dev/null'], sys.argv[2:])\n"
+                "open('/dev/null', 'wb').write(b'x')")
+        command = [sys.executable, "-B", "-c", code, str(kit.HERE.parent), *devices]
+        return subprocess.run(command, capture_output=True, check=False)
+
+    def test_only_a_listed_device_can_be_written(self):
+        self.assertEqual(self.write_in_a_restricted_child(["/dev/null"]).returncode, 0)
+        refused = self.write_in_a_restricted_child([])
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(b"PermissionError", refused.stderr)
+
+    def test_an_unknown_device_is_a_fault_of_the_platform(self):
+        fault = kit.evaluate("honest", changes=kit.small(device="tpu")).fault
+        self.assertEqual((fault["blame"], fault["code"]), ("platform", "P-JOB"))
 
 
 class Ending(unittest.TestCase):

@@ -11,11 +11,13 @@ import kit
 class HonestTransformer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.answer = kit.evaluate("honest")
+        cls.answer = kit.honest()
         cls.telemetry = cls.answer.telemetry
 
     def runs(self, role, own):
-        return [run for run in self.telemetry["runs"] if run["role"] == role and run["own_recipe"] is own]
+        """Full trainings; what the probes show is in test_probes."""
+        return [run for run in self.telemetry["runs"]
+                if (run["role"], run["own_recipe"], run["probe"]) == (role, own, "recipe" if own else "base")]
 
     def test_every_run_is_there_and_paired(self):
         for own in (False, True):
@@ -132,18 +134,22 @@ class Kinds(unittest.TestCase):
         self.assertEqual({run["status"] for run in telemetry["runs"]}, {"ok"})
 
     def test_same_job_gives_the_same_measurements_and_a_cached_reference_is_spliced_in(self):
-        first = kit.evaluate("honest", changes=kit.small()).telemetry
-        reference = {
-            "reference_runs": [run for run in first["runs"] if run["role"] == "reference" and not run["own_recipe"]],
-            "reference_sizes": [size for size in first["sizes"] if size["role"] == "reference"],
-        }
-        second = kit.evaluate("honest", changes=kit.small(), extra=reference).telemetry
+        first = kit.honest().telemetry
+        second = kit.evaluate("honest", extra={"reference": kit.as_reference(first)}).telemetry
+        self.assertEqual([run["run_id"] for run in first["runs"]], [run["run_id"] for run in second["runs"]])
         for before, after in zip(first["runs"], second["runs"]):
-            self.assertEqual(before["run_id"], after["run_id"])
             self.assertEqual(before["cols"]["nll_sum"], after["cols"]["nll_sum"])
             self.assertEqual(before["val"], after["val"])
-        self.assertEqual([run.get("cached") for run in second["runs"] if run["role"] == "reference"], [True, True])
-        self.assertLess(second["compute"]["reference_cpu_s"], first["compute"]["reference_cpu_s"])
+        self.assertEqual({run.get("cached") for run in second["runs"] if run["role"] == "reference"}, {True})
+        self.assertEqual({size["size_id"] for size in second["sizes"] if size["role"] == "reference"}, {"s0", "s1"})
+        self.assertEqual(second["compute"]["reference_cpu_s"], 0.0)
+        self.assertEqual(second["anomalies"], [])
+
+    def test_a_reference_of_another_plan_is_not_taken(self):
+        first = kit.honest().telemetry
+        second = kit.evaluate("honest", changes=kit.small(), extra={"reference": kit.as_reference(first)}).telemetry
+        self.assertEqual({run.get("cached") for run in second["runs"]}, {None})
+        self.assertIn({"code": "reference_not_reusable", "n": 1}, second["anomalies"])
 
 
 class Hooks(unittest.TestCase):

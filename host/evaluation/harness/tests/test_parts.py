@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import torch
 
-from prism_harness import audit, ladder, scoring, training
+from prism_harness import audit, ladder, probes, scoring, training
 from prism_harness.corpus import Corpus
 from prism_harness.faults import Fault, safe_text
 from prism_harness.job import Rung, parse
@@ -91,12 +91,15 @@ class Choices(unittest.TestCase):
 class Length(unittest.TestCase):
     def test_scale_is_the_largest_that_fits(self):
         plan = PLANS["smoke"]
-        self.assertEqual(ladder.choose_scale(plan, plan["budget_ms"]), 1.0)
-        self.assertEqual(ladder.choose_scale(plan, plan["budget_ms"] * 1.2), 0.8)
-        self.assertEqual(ladder.choose_scale(plan, plan["budget_ms"] * 10), 0.08)
+        for share, scale in ((1.0, 1.0), (1.2, 0.8), (10, 0.08)):
+            self.assertEqual(ladder.choose_scale(plan, lambda scale: scale * share * plan["budget_ms"]), scale)
         with self.assertRaises(Fault) as caught:
-            ladder.choose_scale(plan, plan["budget_ms"] * 100)
+            ladder.choose_scale(plan, lambda scale: scale * 100 * plan["budget_ms"])
         self.assertEqual((caught.exception.code, caught.exception.blame), ("M-TIMEOUT", "miner"))
+
+    def test_probes_shrink_with_the_runs_down_to_a_floor(self):
+        self.assertEqual([probes.scaled(40, scale) for scale in (1.0, 0.45, 0.08)], [40, 18, 8])
+        self.assertEqual([probes.scaled(4, scale) for scale in (1.0, 0.45, 0.08)], [4, 4, 4])
 
     def test_another_batch_size_sees_the_same_text(self):
         plan, rung = PLANS["smoke"], Rung("s0", 32, 2, 150)
