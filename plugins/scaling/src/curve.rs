@@ -1,7 +1,7 @@
 //! One run as the rest sees it: a loss for every planned step, with what was not delivered charged.
 
 use crate::Run;
-use crate::numeric::{LN_2, count, ln};
+use crate::numeric::{LN_2, count, ln, mean};
 
 /// A run's columns over all planned steps.
 ///
@@ -97,11 +97,39 @@ impl<'a> Curve<'a> {
         if with_held_out { 0.5 * tail + 0.5 * self.held_out_bpb(leak_bits) } else { tail }
     }
 
-    /// Worker time per token done, milliseconds; none when nothing was measured.
+    /// Processor time of the worker per token done, milliseconds; none when nothing was measured.
     pub(crate) fn cpu_ms_per_token(&self) -> Option<f64> {
-        let ms: f64 = self.run.worker_cpu_ms.iter().sum();
+        self.per_token(&self.run.worker_cpu_ms)
+    }
+
+    /// The same of its accelerator.
+    pub(crate) fn gpu_ms_per_token(&self) -> Option<f64> {
+        self.per_token(&self.run.gpu_ms)
+    }
+
+    fn per_token(&self, times_ms: &[f64]) -> Option<f64> {
+        let ms: f64 = times_ms.iter().sum();
         let tokens: f64 = self.run.token_count.iter().copied().map(f64::from).sum();
         (ms > 0.0 && tokens > 0.0).then(|| ms / tokens)
+    }
+
+    /// How much worse the last quarter of the positions is predicted than the first, over the last fifth
+    /// of the steps, nats per token; a model that uses its context is better there. None when not measured.
+    pub(crate) fn late_minus_early(&self) -> Option<f64> {
+        const QUARTERS: f64 = 4.0;
+        let steps = self.run.nll_late_nats.len();
+        let from = steps - steps.div_ceil(5);
+        let sum = |column: &[f64]| column.iter().skip(from).sum::<f64>();
+        let tokens: f64 = self.run.token_count.iter().skip(from).copied().map(f64::from).sum();
+        let (late, early) = (sum(&self.run.nll_late_nats), sum(&self.run.nll_early_nats));
+        (steps > 0).then(|| QUARTERS * (late - early) / tokens)
+    }
+
+    /// Share of the steps after warm-up whose gradient was clipped, as the worker reports it.
+    pub(crate) fn clip_fraction(&self) -> Option<f64> {
+        let hits: Vec<f64> =
+            self.run.clip_hit.iter().skip(self.steps() / 10).copied().map(f64::from).collect();
+        mean(&hits)
     }
 
     /// Tokens planned.
@@ -137,9 +165,10 @@ impl<'a> Curve<'a> {
         (!norms.is_empty()).then_some(norms)
     }
 
-    /// Steps whose logits leave the range that is safe in half precision.
-    pub(crate) fn overflow_steps(&self, limit: f64) -> usize {
-        self.run.logit_absmax.iter().filter(|logit| **logit > limit).count()
+    /// Steps whose logits, and layers whose activations, leave the range that is safe in half precision.
+    pub(crate) fn overflows(&self, limit: f64) -> usize {
+        let layers = self.run.layers.iter().filter_map(|row| row.act_absmax);
+        self.run.logit_absmax.iter().copied().chain(layers).filter(|size| *size > limit).count()
     }
 
     /// Loss before anything was learned, nats per token; none when no step was done.

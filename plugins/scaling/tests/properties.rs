@@ -29,7 +29,7 @@ fn score(telemetry: &Telemetry) -> Report {
     assert!(report.contributions.iter().all(|b| b.value.is_finite() && b.explanation.len() <= 300));
     for metric in &report.metrics {
         assert!(metric.value.is_finite(), "{metric:?}");
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
         assert!(metric.name.len() <= 64 && metric.name.chars().all(plain), "{metric:?}");
         let same = |other: &&prism_plugin_scaling::Metric| other.name == metric.name;
         assert_eq!(report.metrics.iter().filter(same).count(), 1, "{}", metric.name);
@@ -373,9 +373,9 @@ fn settings_that_cannot_work_and_unknown_tiers_are_refused() {
     ] {
         assert!(matches!(analyse(text, &sound), Err(PolicyError::BadSettings(_))), "{text}");
     }
-    let mut proxy = sound.clone();
-    proxy.tier = "proxy".into();
-    assert!(matches!(analyse("{}", &proxy), Err(PolicyError::Unsupported(_))));
+    let mut galaxy = sound.clone();
+    galaxy.tier = "galaxy".into();
+    assert!(matches!(analyse("{}", &galaxy), Err(PolicyError::Unsupported(_))));
     let demanding = r#"{"required_checks":["permutation"]}"#;
     assert!(matches!(analyse(demanding, &sound), Err(PolicyError::InvalidFacts(_))));
 }
@@ -399,7 +399,11 @@ fn defaults_and_schema_name_the_same_keys() {
         );
     }
     let tier = &schema["properties"]["tiers"]["additionalProperties"]["properties"];
-    assert_eq!(keys(tier), keys(&defaults["tiers"]["smoke"]));
-    assert_eq!(keys(&tier["healthy"]["properties"]), keys(&defaults["tiers"]["smoke"]["healthy"]));
+    for name in ["smoke", "proxy", "scale"] {
+        let card = &defaults["tiers"][name];
+        assert_eq!(keys(tier), keys(card), "{name}");
+        assert_eq!(keys(&tier["recall"]["properties"]), keys(&card["recall"]), "{name}");
+        assert_eq!(keys(&tier["healthy"]["properties"]), keys(&card["healthy"]), "{name}");
+    }
     assert!(Settings::parse("{}").expect("defaults").problems().is_empty());
 }
