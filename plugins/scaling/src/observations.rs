@@ -4,6 +4,8 @@
 use crate::architecture::{Architecture, cost_ratio, operation_ratio};
 use crate::curve::Curve;
 use crate::evidence::{Evidence, Trained};
+use crate::layers;
+use crate::numeric::exp;
 use crate::pairing::time_ratio;
 use crate::stability::{is_inert, is_sound};
 use crate::violations::finding;
@@ -21,6 +23,8 @@ pub(crate) fn find(evidence: &Evidence, architecture: &Architecture) -> Vec<Find
     findings.extend(failed_probes(evidence));
     findings.extend(recall(architecture));
     findings.extend(inert(evidence));
+    findings.extend(incremental(evidence));
+    findings.extend(overflow(evidence));
     findings.extend(regression(architecture));
     findings.extend(unstable(evidence, architecture));
     findings.extend(unchecked(evidence));
@@ -186,6 +190,41 @@ fn inert(evidence: &Evidence) -> Option<Finding> {
     ))
 }
 
+fn incremental(evidence: &Evidence) -> Option<Finding> {
+    let most = evidence.settings.rules.kv_kl_max_nats;
+    let check = evidence.check("kv").filter(|check| check.max_value > most)?;
+    Some(finding(
+        "SCALE-INCREMENTAL",
+        Severity::Warning,
+        format!(
+            "token by token the model predicts something else than on the whole text: up to {:.3e} nats, \
+             {:.3e} on average over {} position(s), {most:.3e} allowed; its family earns nothing",
+            check.max_value,
+            check.kl_mean.unwrap_or(check.max_value),
+            check.count
+        ),
+        "carry positions and state over between calls as one call would",
+    ))
+}
+
+fn overflow(evidence: &Evidence) -> Option<Finding> {
+    let limit = evidence.settings.rules.overflow_logit;
+    let base: Vec<&Curve> = evidence.base(Trained::ByEvaluator).values().collect();
+    let largest = layers::ln_absmax(&base).map_or(0.0, exp);
+    let nonfinite = layers::nonfinite(&base);
+    (largest > limit || nonfinite > 0).then(|| {
+        finding(
+            "SCALE-OVERFLOW",
+            Severity::Warning,
+            format!(
+                "activations reach {largest:.3e}, {limit:.3e} is the most that half precision bears, and \
+                 {nonfinite} are not finite; the family `activation` earns nothing"
+            ),
+            "normalise before and after what grows",
+        )
+    })
+}
+
 fn regression(architecture: &Architecture) -> Option<Finding> {
     const ONE_SIDED: f64 = 1.645;
     let worse = architecture
@@ -214,7 +253,7 @@ fn unstable(evidence: &Evidence, architecture: &Architecture) -> Vec<Finding> {
         .iter()
         .filter(|family| family.score < limit)
         .map(|family| {
-            let worst = architecture.judged.worst_measure(family.name).map_or_else(
+            let worst = architecture.judged.worst_measure(family).map_or_else(
                 String::new,
                 |measure| {
                     format!(

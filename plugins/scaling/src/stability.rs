@@ -94,10 +94,12 @@ impl Stability {
         (exp(logs / weight.max(1.0)) * (0.5 + 0.5 * least)).clamp(0.0, 1.0)
     }
 
-    /// The measure that a family's score comes from.
-    pub(crate) fn worst_measure(&self, family: &str) -> Option<&Measure> {
-        let of_family = self.measures.iter().filter(|measure| measure.family == family);
-        of_family.min_by(|one, two| one.score.total_cmp(&two.score))
+    /// The measure that a family's score comes from; none when a rule lowered it.
+    pub(crate) fn worst_measure(&self, family: &Family) -> Option<&Measure> {
+        let of_family = self.measures.iter().filter(|measure| measure.family == family.name);
+        of_family
+            .min_by(|one, two| one.score.total_cmp(&two.score))
+            .filter(|measure| measure.score <= family.score)
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::indexing_slicing, reason = "synthetic inputs")]
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
+#[allow(dead_code, reason = "shared with the other tests")]
 mod kit;
 
 use kit::{EQUAL, Model, Sequence, telemetry};
@@ -300,7 +301,7 @@ fn candidate(telemetry: &mut Telemetry) -> &mut Run {
 
 #[test]
 fn contradictions_are_refused() {
-    let spoil: Spoilers<20> = [
+    let spoil: Spoilers<26> = [
         ("values", |t| candidate(t).nll_sum_nats.truncate(149)),
         ("values", |t| candidate(t).grad_norm.truncate(10)),
         ("steps", |t| candidate(t).steps_done = 151),
@@ -324,6 +325,17 @@ fn contradictions_are_refused() {
         ("not given", |t| t.sizes.clear()),
         ("vocabulary", |t| t.vocab_size = 1),
         ("reference run", |t| t.runs[0].nonfinite_count[0] = 1),
+        ("learning rate", |t| candidate(t).lr_mult = 0.0),
+        ("than were asked", |t| {
+            (candidate(t).query_count, candidate(t).right_count) = (vec![2; 150], vec![3; 150]);
+        }),
+        ("go together", |t| candidate(t).nll_late_nats = vec![1.0; 150]),
+        ("cannot be", |t| {
+            candidate(t).layers = kit::layer_rows(&[0], 1);
+            candidate(t).layers[0].act_rms = Some(-1.0);
+        }),
+        ("by a ratio", |t| t.lr_x3_update_ratio = Some(f64::NAN)),
+        ("outside its range", |t| t.checks[0].kl_mean = Some(f64::INFINITY)),
     ];
     for (word, spoil) in spoil {
         let mut spoilt = telemetry(EQUAL);
