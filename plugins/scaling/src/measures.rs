@@ -19,7 +19,7 @@ const HALVING_SPREADS: f64 = 2.0;
 const TREND_POINTS: usize = 15;
 
 /// Every measure and the family it counts in.
-pub(crate) const MEASURES: [(&str, &str); 29] = [
+pub(crate) const MEASURES: [(&str, &str); 30] = [
     ("loss_roughness", "loss_smoothness"),
     ("loss_spike_rate", "spike"),
     ("grad_spike_rate", "spike"),
@@ -40,6 +40,7 @@ pub(crate) const MEASURES: [(&str, &str); 29] = [
     ("depth_residual_gain", "depth"),
     ("depth_block_grad", "depth"),
     ("depth_block_update", "depth"),
+    ("sequence_loss", "sequence"),
     ("sequence_late_loss", "sequence"),
     ("sequence_grad", "sequence"),
     ("batch_loss", "batch"),
@@ -116,6 +117,9 @@ impl<'a, 'b> View<'a, 'b> {
             "depth_residual_gain" => deep(layers::residual_gain),
             "depth_block_grad" => deep(layers::block_grad),
             "depth_block_update" => deep(layers::block_update),
+            "sequence_loss" => self.mean_of_probe("seq_x4", trained, |long, base| {
+                loss_at_equal_tokens(long, base, self.evidence.ln_vocab)
+            }),
             "sequence_late_loss" => {
                 mean_of_some(self.probe("seq_x4", trained).map(|(_, long)| long.late_minus_early()))
             }
@@ -272,7 +276,7 @@ fn loss_at_equal_steps(probe: &Curve, base: &Curve) -> Option<f64> {
     Some(probe.mean_nats(from, steps) - base.mean_nats(from, steps))
 }
 
-/// Share of what the base run had learned that fewer, larger batches of the same tokens did not learn. It
+/// Share of what the base run had learned that another shape of batch did not learn from as many tokens. It
 /// is a share because a model that learns fast loses more by fewer updates, which is no fault.
 fn loss_at_equal_tokens(large: &Curve, base: &Curve, ln_vocab: f64) -> Option<f64> {
     const LEAST_LEARNED_NATS: f64 = 0.1;

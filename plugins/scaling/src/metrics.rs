@@ -53,6 +53,8 @@ pub(crate) fn collect(
     add("lr_x3_update_ratio", evidence.telemetry.lr_x3_update_ratio);
     let noise = evidence.telemetry.gradient_noise.as_ref();
     add("critical_batch_seqs", noise.and_then(|noise| noise.critical_batch_seqs));
+    let permutation = evidence.check("permutation");
+    add("permutation_gain_bits", permutation.map(|check| check.gain_bits.value));
     counts(evidence, &mut add);
     largest_rung(evidence, &mut add);
     metrics
