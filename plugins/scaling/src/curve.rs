@@ -1,7 +1,10 @@
 //! One run as the rest sees it: a loss for every planned step, with what was not delivered charged.
 
+use std::cell::OnceCell;
+
 use crate::Run;
-use crate::numeric::{LN_2, count, ln, mean};
+use crate::numeric::{LN_2, count, ln, ln_of_size, mean};
+use crate::shape::{roughness, spike_rate};
 
 /// A run's columns over all planned steps.
 ///
@@ -17,6 +20,10 @@ pub(crate) struct Curve<'a> {
     /// Largest loss that a token can be charged, nats.
     cap: f64,
     bytes_per_token: f64,
+    /// Shapes are asked for once for each seed that is left out, and take a pass over all steps.
+    roughness: OnceCell<Option<f64>>,
+    spikes: OnceCell<Option<f64>>,
+    grad_spikes: OnceCell<Option<f64>>,
 }
 
 impl<'a> Curve<'a> {
@@ -35,7 +42,8 @@ impl<'a> Curve<'a> {
             .zip(&tokens)
             .map(|(nats, tokens)| nats.min(cap * tokens))
             .collect();
-        Self { run, nats, tokens, bytes, cap, bytes_per_token }
+        let (roughness, spikes, grad_spikes) = Default::default();
+        Self { run, nats, tokens, bytes, cap, bytes_per_token, roughness, spikes, grad_spikes }
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -45,6 +53,24 @@ impl<'a> Curve<'a> {
     /// Charged loss of each planned step, nats per token.
     pub(crate) fn losses(&self) -> Vec<f64> {
         self.nats.iter().zip(&self.tokens).map(|(nats, tokens)| nats / tokens).collect()
+    }
+
+    /// Share of the smoothed curve's movement that goes up.
+    pub(crate) fn roughness(&self) -> Option<f64> {
+        *self.roughness.get_or_init(|| roughness(&self.losses()))
+    }
+
+    /// Share of the steps whose loss jumps.
+    pub(crate) fn spike_rate(&self) -> Option<f64> {
+        *self.spikes.get_or_init(|| spike_rate(&self.losses()))
+    }
+
+    /// The same of the logarithm of the reported gradient norm.
+    pub(crate) fn grad_spike_rate(&self) -> Option<f64> {
+        *self.grad_spikes.get_or_init(|| {
+            let norms: Vec<f64> = self.grad_norms()?.into_iter().map(ln_of_size).collect();
+            spike_rate(&norms)
+        })
     }
 
     /// Bits per byte over the steps from `from` up to `to`.

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::curve::Curve;
-use crate::measures::ln_of_size;
-use crate::numeric::{count, ln, mean, median};
+use crate::numeric::{count, ln, ln_of_size, mean, median};
 use crate::{LayerKind, LayerRow, Trust};
 
 /// Layers that a trend over depth needs.

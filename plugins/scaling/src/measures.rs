@@ -8,9 +8,8 @@ use crate::Check;
 use crate::curve::{Curve, mean_over};
 use crate::evidence::{Evidence, Place, Trained};
 use crate::layers;
-use crate::numeric::{ln, mean, median};
+use crate::numeric::{ln, ln_of_size, mean, median};
 use crate::settings::Healthy;
-use crate::shape::{roughness, spike_rate};
 
 /// Distance from the centre that costs nothing, and the further distance that halves a score.
 const FREE_SPREADS: f64 = 2.0;
@@ -91,12 +90,9 @@ impl<'a, 'b> View<'a, 'b> {
         let deep =
             |rows: fn(&[&Curve]) -> Option<f64>| rows(&self.probe_curves("depth_x4", trained));
         match name {
-            "loss_roughness" => self.mean_of(trained, |curve| roughness(&curve.losses())),
-            "loss_spike_rate" => self.mean_of(trained, |curve| spike_rate(&curve.losses())),
-            "grad_spike_rate" => self.mean_of(trained, |curve| {
-                let norms: Vec<f64> = curve.grad_norms()?.into_iter().map(ln_of_size).collect();
-                spike_rate(&norms)
-            }),
+            "loss_roughness" => self.mean_of(trained, |curve| curve.roughness()),
+            "loss_spike_rate" => self.mean_of(trained, |curve| curve.spike_rate()),
+            "grad_spike_rate" => self.mean_of(trained, |curve| curve.grad_spike_rate()),
             "grad_peak" => self.mean_of(trained, grad_peak),
             "grad_clip_fraction" => self.mean_of(trained, |curve| curve.clip_fraction()),
             "grad_trend" => self.mean_of(trained, grad_trend),
@@ -297,12 +293,6 @@ fn median_grad_ratio(probe: &Curve, base: &Curve) -> Option<f64> {
 
 fn mean_of_some(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     mean(&values.flatten().collect::<Vec<f64>>())
-}
-
-/// Logarithm of a size; zero is very small, not minus infinity.
-pub(crate) fn ln_of_size(size: f64) -> f64 {
-    const SMALLEST: f64 = 1e-12;
-    ln(size.max(SMALLEST))
 }
 
 fn log10_of_size(size: f64) -> f64 {

@@ -266,6 +266,24 @@ fn report_something(run: &mut Run, sequence: &mut Sequence) {
 }
 
 #[test]
+fn a_model_that_is_worse_without_the_permutation_is_no_cheat() {
+    let mut measured = telemetry(EQUAL);
+    let mut check = measured.checks[0].clone();
+    (check.name, check.max_value) = ("permutation".into(), -0.146);
+    (check.gain_bits.value, check.gain_bits.std_error) = (-0.2, 0.01);
+    measured.checks.push(check);
+    let report = score(&measured);
+    assert!(report.outcome == Outcome::Scored && (report.q_arch.value - 0.5).abs() < 0.02);
+    // What the draw of the first weights does to an honest model.
+    let check = measured.checks.last_mut().expect("a check");
+    (check.max_value, check.gain_bits.value) = (0.354, 0.287);
+    assert_eq!(score(&measured).outcome, Outcome::Scored);
+    let check = measured.checks.last_mut().expect("a check");
+    check.gain_bits.value = 0.61;
+    assert_eq!(score(&measured).outcome, Outcome::Rejected);
+}
+
+#[test]
 fn a_hook_that_answers_well_does_not_make_up_for_anything() {
     let mut rough = telemetry(EQUAL);
     for run in rough.runs.iter_mut().filter(|run| run.role == Role::Candidate) {
