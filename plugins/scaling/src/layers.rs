@@ -125,7 +125,7 @@ fn seen_weights<'a>(curves: &[&Curve<'a>]) -> impl Iterator<Item = &'a LayerRow>
 
 /// The shares of each router of at least two experts in the last step that was looked at in its run,
 /// made to sum to one.
-fn last_loads<'a>(curves: &[&Curve<'a>]) -> impl Iterator<Item = Vec<f64>> {
+fn last_loads(curves: &[&Curve<'_>]) -> impl Iterator<Item = Vec<f64>> {
     curves.iter().flat_map(|curve| {
         let routers = || {
             curve

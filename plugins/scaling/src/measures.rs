@@ -90,11 +90,11 @@ impl<'a, 'b> View<'a, 'b> {
         let deep =
             |rows: fn(&[&Curve]) -> Option<f64>| rows(&self.probe_curves("depth_x4", trained));
         match name {
-            "loss_roughness" => self.mean_of(trained, |curve| curve.roughness()),
-            "loss_spike_rate" => self.mean_of(trained, |curve| curve.spike_rate()),
-            "grad_spike_rate" => self.mean_of(trained, |curve| curve.grad_spike_rate()),
+            "loss_roughness" => self.mean_of(trained, Curve::roughness),
+            "loss_spike_rate" => self.mean_of(trained, Curve::spike_rate),
+            "grad_spike_rate" => self.mean_of(trained, Curve::grad_spike_rate),
             "grad_peak" => self.mean_of(trained, grad_peak),
-            "grad_clip_fraction" => self.mean_of(trained, |curve| curve.clip_fraction()),
+            "grad_clip_fraction" => self.mean_of(trained, Curve::clip_fraction),
             "grad_trend" => self.mean_of(trained, grad_trend),
             "act_ln_absmax" => base(layers::ln_absmax),
             "act_ln_kurtosis" => base(layers::ln_kurtosis),
@@ -105,7 +105,9 @@ impl<'a, 'b> View<'a, 'b> {
             "router_imbalance" => base(layers::router_imbalance),
             "router_overload" => base(layers::router_overload),
             "weights_dead_fraction" => base(layers::dead_fraction),
-            "depth_loss" => self.mean_of_probe("depth_x4", trained, loss_at_equal_steps),
+            "depth_loss" => self.mean_of_probe("depth_x4", trained, |deep, base| {
+                Some(loss_at_equal_steps(deep, base))
+            }),
             "depth_grad" => self.mean_of_probe("depth_x4", trained, |deep, base| {
                 let largest = deep.grad_norms()?.into_iter().fold(0.0, f64::max);
                 Some(ln_of_size(largest) - ln_of_size(median(&base.grad_norms()?)?))
@@ -208,7 +210,11 @@ impl<'a, 'b> View<'a, 'b> {
     }
 
     /// Mean over base runs of what a measure says of each.
-    fn mean_of(&self, trained: Trained, measure: impl Fn(&Curve) -> Option<f64>) -> Option<f64> {
+    fn mean_of(
+        &self,
+        trained: Trained,
+        measure: impl Fn(&Curve<'a>) -> Option<f64>,
+    ) -> Option<f64> {
         mean_of_some(
             self.evidence
                 .base(trained)
@@ -266,10 +272,10 @@ fn grad_trend(curve: &Curve) -> Option<f64> {
 }
 
 /// What a probe loses against its base run in the last fifth of the steps that both did, nats per token.
-fn loss_at_equal_steps(probe: &Curve, base: &Curve) -> Option<f64> {
+fn loss_at_equal_steps(probe: &Curve, base: &Curve) -> f64 {
     let steps = probe.steps().min(base.steps());
     let from = steps - steps.div_ceil(5);
-    Some(probe.mean_nats(from, steps) - base.mean_nats(from, steps))
+    probe.mean_nats(from, steps) - base.mean_nats(from, steps)
 }
 
 /// Share of what the base run had learned that another shape of batch did not learn from as many tokens. It

@@ -120,20 +120,20 @@ fn reference_compute(evidence: &Evidence, size_id: &str) -> f64 {
 
 /// Worker time per token of one training over another's, on the places that both ran: the accelerator's
 /// where both used one, else the processor's; none when either was not measured.
-pub(crate) fn time_ratio(
-    evidence: &Evidence,
+pub(crate) fn time_ratio<'a>(
+    evidence: &Evidence<'a>,
     size_id: &str,
     trained: Trained,
     against: Trained,
 ) -> Option<f64> {
-    let ratio = |per_token: fn(&Curve) -> Option<f64>| {
+    let ratio = |per_token: fn(&Curve<'a>) -> Option<f64>| {
         let mean_ms = |trained| {
             let times = of_size(evidence, trained, size_id).filter_map(per_token);
             mean(&times.collect::<Vec<f64>>())
         };
         Some(mean_ms(trained)? / mean_ms(against)?)
     };
-    ratio(|curve| curve.gpu_ms_per_token()).or_else(|| ratio(|curve| curve.cpu_ms_per_token()))
+    ratio(Curve::gpu_ms_per_token).or_else(|| ratio(Curve::cpu_ms_per_token))
 }
 
 /// Curves of a rung, in order of the seeds.

@@ -47,19 +47,19 @@ pub(crate) struct Stability {
 /// seeds but `without`.
 pub(crate) fn judge(evidence: &Evidence, trained: Trained, without: Option<u32>) -> Stability {
     let measures = take(evidence, trained, without);
-    let measured = |family: &str| {
+    let worst_of = |family: &str| {
         let scores = measures.iter().filter(|m| m.family == family).map(|m| m.score);
         scores.reduce(f64::min)
     };
     let mut families: Vec<Family> = ALWAYS
         .into_iter()
-        .map(|name| (name, measured(name).unwrap_or(1.0)))
+        .map(|name| (name, worst_of(name).unwrap_or(1.0)))
         .map(|(name, score)| Family { name, score, weight: 1.0, advisory: false })
         .collect();
     for (name, probes, weight) in PROBED {
         let limit = limit(evidence, trained, name);
         let score = match ended_well(evidence, trained, probes) {
-            Some(true) => limit.min(measured(name).unwrap_or(1.0)),
+            Some(true) => limit.min(worst_of(name).unwrap_or(1.0)),
             Some(false) => 0.0,
             // Noise can be measured without the probe; then it may only take from the score.
             None if limit < 1.0 && name == "batch" => {
@@ -72,8 +72,8 @@ pub(crate) fn judge(evidence: &Evidence, trained: Trained, without: Option<u32>)
     }
     for (name, weight) in ADVISORY {
         let limit = limit(evidence, trained, name);
-        if limit < 1.0 || measured(name).is_some() {
-            let score = limit.min(measured(name).unwrap_or(1.0));
+        if limit < 1.0 || worst_of(name).is_some() {
+            let score = limit.min(worst_of(name).unwrap_or(1.0));
             families.push(Family { name, score, weight, advisory: true });
         }
     }

@@ -39,14 +39,25 @@ fn run<'a>(telemetry: &'a mut Telemetry, role: Role, probe: &str) -> &'a mut Run
 fn fail(run: &mut Run, done: usize, status: RunStatus) {
     run.steps_done = u32::try_from(done).expect("few steps");
     run.status = status;
-    let numbers = [&mut run.nll_sum_nats, &mut run.worker_cpu_ms, &mut run.logit_absmax];
-    numbers.into_iter().for_each(|column| column.truncate(done));
-    let more = [&mut run.grad_norm, &mut run.nll_early_nats, &mut run.nll_late_nats];
-    more.into_iter().for_each(|column| column.truncate(done));
-    let counts = [&mut run.token_count, &mut run.byte_count, &mut run.nonfinite_count];
-    counts.into_iter().for_each(|column| column.truncate(done));
-    let recall = [&mut run.right_count, &mut run.query_count];
-    recall.into_iter().for_each(|column| column.truncate(done));
+    for column in [
+        &mut run.nll_sum_nats,
+        &mut run.worker_cpu_ms,
+        &mut run.logit_absmax,
+        &mut run.grad_norm,
+        &mut run.nll_early_nats,
+        &mut run.nll_late_nats,
+    ] {
+        column.truncate(done);
+    }
+    for column in [
+        &mut run.token_count,
+        &mut run.byte_count,
+        &mut run.nonfinite_count,
+        &mut run.right_count,
+        &mut run.query_count,
+    ] {
+        column.truncate(done);
+    }
 }
 
 #[test]
@@ -141,16 +152,16 @@ fn planted_faults_are_seen_by_their_family() {
     fn of_kind(kind: LayerKind, change: impl Fn(&mut LayerRow)) -> impl Fn(&mut LayerRow) {
         move |row| {
             if row.kind == kind {
-                change(row)
+                change(row);
             }
         }
     }
     let faults: [Fault; 12] = [
         ("activation", |t| {
-            rows(t, "base", of_kind(LayerKind::Block, |r| r.act_absmax = Some(2e5)))
+            rows(t, "base", of_kind(LayerKind::Block, |r| r.act_absmax = Some(2e5)));
         }),
         ("activation", |t| {
-            rows(t, "base", of_kind(LayerKind::Block, |r| r.act_nonfinite = Some(1)))
+            rows(t, "base", of_kind(LayerKind::Block, |r| r.act_nonfinite = Some(1)));
         }),
         ("activation", |t| {
             rows(t, "base", of_kind(LayerKind::Block, |r| r.act_channel_kurtosis = Some(12.0)));
@@ -171,7 +182,7 @@ fn planted_faults_are_seen_by_their_family() {
             rows(t, "base", of_kind(LayerKind::Router, collapsed));
         }),
         ("router", |t| {
-            rows(t, "base", of_kind(LayerKind::Weights, |r| r.dead_fraction = Some(0.4)))
+            rows(t, "base", of_kind(LayerKind::Weights, |r| r.dead_fraction = Some(0.4)));
         }),
         ("depth", |t| {
             let drift = |r: &mut LayerRow| r.act_rms = Some(libm::exp(0.4 * f64::from(r.layer)));
@@ -189,7 +200,7 @@ fn planted_faults_are_seen_by_their_family() {
         }),
         ("lr", |t| t.lr_x3_update_ratio = Some(1.02)),
         ("kv", |t| {
-            t.checks.iter_mut().filter(|c| c.name == "kv").for_each(|c| c.kl_mean = Some(3e-3))
+            t.checks.iter_mut().filter(|c| c.name == "kv").for_each(|c| c.kl_mean = Some(3e-3));
         }),
     ];
     for (index, (family, plant)) in faults.into_iter().enumerate() {
