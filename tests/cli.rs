@@ -120,3 +120,53 @@ fn a_finding_about_a_whole_file_names_no_line() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("prism.yaml") && !text.contains(":0"), "{text}");
 }
+
+/// A report as `prism evaluate --json` prints it, of a model whose deep runs lose `depth_loss`.
+fn zoo_report(depth_loss: f64, gain: f64) -> Value {
+    let estimate = serde_json::json!({"value": 0.5, "std_error": 0.1, "samples": 2});
+    let pair = |seed: u32, gain: f64| serde_json::json!({"size_id": "s0", "seed_index": seed, "gain_bpb": gain});
+    serde_json::json!({
+        "tier": "smoke", "plan": "smoke", "policy_set": "", "outcome": "scored", "q_arch": estimate,
+        "q_recipe": estimate, "stability": 1.0, "gain": estimate, "quality": 0.5, "contributions": [],
+        "metrics": [{"name": "measure.depth_loss", "value": depth_loss}], "recipe_pairs": [],
+        "architecture_pairs": [pair(0, gain), pair(1, gain + 0.05)], "findings": [],
+    })
+}
+
+#[test]
+fn calibrate_fits_a_card_that_the_policy_accepts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let zoo = folder.path().join("zoo");
+    std::fs::create_dir(&zoo).expect("a folder");
+    for (index, depth_loss) in [0.1, 0.2, 0.3, 0.5, 0.9].into_iter().enumerate() {
+        let text = zoo_report(depth_loss, 0.01 * depth_loss).to_string();
+        std::fs::write(zoo.join(format!("{index}.json")), text).expect("written");
+    }
+    let mut rejected = zoo_report(99.0, 0.0);
+    rejected["outcome"] = "rejected".into();
+    std::fs::write(zoo.join("rejected.json"), rejected.to_string()).expect("written");
+    let card = folder.path().join("card.json");
+    let (zoo, out) = (zoo.to_string_lossy(), card.to_string_lossy());
+    let fit = |tier: &str| {
+        prism(&folder, &["calibrate", "--reports", &zoo, "--tier", tier, "--out", &out])
+    };
+    let output = fit("smoke");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("rejected.json") && told.contains("healthy/depth_loss/centre"), "{told}");
+    let card: Value = serde_json::from_slice(&std::fs::read(&card).expect("a card")).expect("JSON");
+    let table = &card["tiers"]["smoke"];
+    assert_eq!(
+        table["healthy"]["depth_loss"],
+        serde_json::json!({"centre": 0.3, "spread": 0.29652})
+    );
+    assert_eq!(table["pair_sd_bpb"], 0.035_355);
+    assert_eq!(table["inputs_sha256"].as_str().map(str::len), Some(64));
+    assert!(card["calibration"].as_str().is_some_and(|name| name.starts_with("smoke-")), "{card}");
+
+    for (tier, complaint) in [("galaxy", "no tier `galaxy`"), ("proxy", "no report of tier")] {
+        let output = fit(tier);
+        assert_eq!(output.status.code(), Some(2), "{tier}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{tier}");
+    }
+}

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::submission::ProjectKind;
 
+mod check;
+mod rows;
+
+pub use rows::{LayerKind, LayerRow, NoiseScale, ProbeEffect, Trust, WeightSnapshot};
+
 /// The schema that this build reads.
 pub const SCHEMA: &str = "prism.telemetry/1";
 /// The largest telemetry, in bytes.
@@ -15,6 +20,14 @@ pub const TELEMETRY_MAX_BYTES: usize = 4 << 20;
 pub const RUNS_MAX: usize = 256;
 /// The most steps that a column may hold after down-sampling.
 pub const STEPS_MAX: usize = 16_384;
+/// The most rows of layers in one run: 64 layers of each kind at three steps.
+pub const LAYER_ROWS_MAX: usize = 1_152;
+/// The most experts of a router.
+pub const EXPERTS_MAX: usize = 1_024;
+/// The most snapshots of one run.
+pub const SNAPSHOTS_MAX: usize = 16;
+/// The longest error text of a run, in bytes.
+pub const ERROR_MAX_BYTES: usize = 2_048;
 
 /// The measurements of one evaluation. Fields that this build does not know are kept in the stored
 /// bytes and ignored here.
@@ -50,6 +63,12 @@ pub struct Telemetry {
     /// Hooks and their use.
     #[serde(default)]
     pub hooks: Vec<HookUse>,
+    /// Gradient noise of the candidate.
+    #[serde(default)]
+    pub gns: Option<NoiseScale>,
+    /// What the probes changed in the model.
+    #[serde(default)]
+    pub probe_effect: ProbeEffect,
     /// What the evaluation cost.
     #[serde(default)]
     pub compute: Compute,
@@ -143,10 +162,17 @@ pub struct Run {
     pub run_id: String,
     /// Whose code ran.
     pub role: Role,
-    /// Which probe.
+    /// Which probe: `base`, `recipe`, `depth_x4`, `seq_x4`, `batch_x4`, `lr_x1`, `lr_x3`, `lr_x10`, `recall` or
+    /// `permutation`.
     pub probe: String,
-    /// The rung.
+    /// The rung that it derives from.
     pub size_id: String,
+    /// Width asked for; 0 when not told.
+    #[serde(default)]
+    pub d_model: u32,
+    /// Blocks asked for; 0 when not told.
+    #[serde(default)]
+    pub n_layer: u32,
     /// Index of the paired seed.
     pub seed_idx: u32,
     /// Whether the submission's own recipe and hooks trained it.
@@ -159,13 +185,25 @@ pub struct Run {
     pub batch_seqs: u32,
     /// Tokens in a sequence.
     pub seq_len: u32,
-    /// How it ended.
+    /// Learning rate over that of the recipe.
+    #[serde(default = "unchanged")]
+    pub lr_mult: f64,
+    /// Name of the data order; runs that share it saw the same text.
+    #[serde(default)]
+    pub order_id: String,
+    /// How it ended. A probe may end in any way, also before its first step.
     pub status: RunStatus,
     /// What went wrong.
     #[serde(default)]
     pub error: Option<String>,
     /// One value per step done.
     pub cols: Columns,
+    /// What was seen of the layers.
+    #[serde(default)]
+    pub layers: Vec<LayerRow>,
+    /// The weights at some steps.
+    #[serde(default)]
+    pub snapshots: Vec<WeightSnapshot>,
     /// Held-out loss after the last step.
     #[serde(default)]
     pub val: Option<Validation>,
@@ -183,15 +221,33 @@ pub struct Columns {
     /// Tokens whose loss was not finite.
     #[serde(default)]
     pub nonfinite: Vec<u32>,
+    /// Nats over the first quarter of the positions.
+    #[serde(default, deserialize_with = "absent_is_empty")]
+    pub nll_early: Vec<f64>,
+    /// Nats over the last quarter of the positions.
+    #[serde(default, deserialize_with = "absent_is_empty")]
+    pub nll_late: Vec<f64>,
+    /// Queries answered right; of recall runs.
+    #[serde(default, deserialize_with = "absent_is_empty")]
+    pub n_right: Vec<u32>,
+    /// Queries asked; of recall runs.
+    #[serde(default, deserialize_with = "absent_is_empty")]
+    pub n_query: Vec<u32>,
     /// CPU time of the worker, milliseconds.
     #[serde(default, deserialize_with = "absent_is_empty")]
     pub worker_cpu_ms: Vec<f64>,
+    /// Time of the worker's accelerator, milliseconds.
+    #[serde(default, deserialize_with = "absent_is_empty")]
+    pub gpu_ms: Vec<f64>,
     /// Largest absolute finite logit.
     #[serde(default, deserialize_with = "absent_is_empty")]
     pub logit_absmax: Vec<f64>,
     /// Norm of the gradient as the worker reports it.
     #[serde(default, deserialize_with = "absent_is_empty")]
     pub grad_norm: Vec<f64>,
+    /// 1 where the gradient was clipped, as the worker reports it.
+    #[serde(default, deserialize_with = "absent_is_empty")]
+    pub clip_hit: Vec<u32>,
 }
 
 /// Held-out loss.
@@ -229,6 +285,12 @@ pub struct Check {
     /// What was allowed.
     #[serde(default)]
     pub tol: f64,
+    /// Mean divergence, nats.
+    #[serde(default)]
+    pub kl_mean: Option<f64>,
+    /// Growth of the divergence with each position, nats.
+    #[serde(default)]
+    pub slope: Option<f64>,
 }
 
 /// A hook and its use.
@@ -263,10 +325,14 @@ pub struct Anomaly {
 }
 
 /// A `null` column is an absent one.
-fn absent_is_empty<'de, D: serde::Deserializer<'de>>(
+fn absent_is_empty<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
-) -> Result<Vec<f64>, D::Error> {
-    Ok(Option::<Vec<f64>>::deserialize(deserializer)?.unwrap_or_default())
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+const fn unchanged() -> f64 {
+    1.0
 }
 
 /// The measurements cannot be.
@@ -292,63 +358,6 @@ impl Telemetry {
         let telemetry: Self = serde_json::from_slice(raw)?;
         telemetry.check()?;
         Ok(telemetry)
-    }
-
-    fn check(&self) -> Result<(), InvalidTelemetry> {
-        let wrong = |what: String| Err(InvalidTelemetry::Contradiction(what));
-        if self.schema != SCHEMA {
-            return wrong(format!("schema is `{}`", self.schema));
-        }
-        if self.runs.is_empty() || self.runs.len() > RUNS_MAX {
-            return wrong(format!("{} runs", self.runs.len()));
-        }
-        if self.data.vocab_size < 2 {
-            return wrong("vocabulary of fewer than two tokens".to_owned());
-        }
-        let mut names = std::collections::BTreeSet::new();
-        for run in &self.runs {
-            if !names.insert(&run.run_id) {
-                return wrong(format!("run `{}` appears twice", run.run_id));
-            }
-            if !self.sizes.iter().any(|s| s.size_id == run.size_id && s.role == run.role) {
-                return wrong(format!("run `{}` is of an unknown size", run.run_id));
-            }
-            run.check()?;
-        }
-        Ok(())
-    }
-}
-
-impl Run {
-    fn check(&self) -> Result<(), InvalidTelemetry> {
-        let wrong = |what: &str| {
-            Err(InvalidTelemetry::Contradiction(format!("run `{}`: {what}", self.run_id)))
-        };
-        let steps = self.steps_done as usize;
-        let cols = &self.cols;
-        if self.steps_done > self.steps_planned || steps > STEPS_MAX {
-            return wrong("more steps than planned");
-        }
-        if cols.nll_sum.len() != steps || cols.n_tok.len() != steps || cols.n_bytes.len() != steps {
-            return wrong("a column is not as long as the steps done");
-        }
-        let fits = |len: usize| len == 0 || len == steps;
-        let optional = [
-            cols.nonfinite.len(),
-            cols.worker_cpu_ms.len(),
-            cols.logit_absmax.len(),
-            cols.grad_norm.len(),
-        ];
-        if !optional.into_iter().all(fits) {
-            return wrong("an optional column is not as long as the steps done");
-        }
-        if cols.nll_sum.iter().any(|nll| *nll < 0.0) {
-            return wrong("a loss is negative");
-        }
-        if cols.n_tok.contains(&0) || cols.n_bytes.contains(&0) {
-            return wrong("a step without tokens");
-        }
-        Ok(())
     }
 }
 
@@ -376,6 +385,44 @@ mod tests {
         assert!(telemetry.runs[0].cols.grad_norm.is_empty());
     }
 
+    fn row(rest: &str) -> String {
+        format!("\"seq_len\":4,\"layers\":[{{\"step\":0,\"layer\":0,\"kind\":\"block\",{rest}}}]")
+    }
+
+    #[test]
+    fn rows_of_layers_and_probes_that_failed_early_are_read() {
+        let good = minimal().to_string();
+        let text = good.replace("\"seq_len\":4", &row("\"trust\":\"U\",\"act_rms\":1.5"));
+        let run = Telemetry::parse(text.as_bytes()).expect("valid").runs.remove(0);
+        assert_eq!((run.layers[0].kind, run.layers[0].act_rms), (LayerKind::Block, Some(1.5)));
+        assert!((run.lr_mult - 1.0).abs() < 1e-12 && run.layers[0].router_load.is_empty());
+
+        let mut early = minimal();
+        let run = &mut early["runs"][0];
+        (run["steps_done"], run["status"]) = (0.into(), "contract".into());
+        run["cols"] = serde_json::json!({"nll_sum": [], "n_tok": [], "n_bytes": []});
+        assert!(Telemetry::parse(early.to_string().as_bytes()).is_err(), "a base run has steps");
+        early["runs"][0]["probe"] = "seq_x4".into();
+        assert!(Telemetry::parse(early.to_string().as_bytes()).is_ok());
+        early["runs"][0]["status"] = "ok".into();
+        assert!(Telemetry::parse(early.to_string().as_bytes()).is_err(), "ok takes steps");
+    }
+
+    #[test]
+    fn rows_are_counted() {
+        let mut many = minimal();
+        let rows = |n: usize| {
+            serde_json::json!(vec![
+                serde_json::json!({"step": 0, "layer": 0, "kind": "attn", "trust": "U"});
+                n
+            ])
+        };
+        many["runs"][0]["layers"] = rows(LAYER_ROWS_MAX);
+        assert!(Telemetry::parse(many.to_string().as_bytes()).is_ok());
+        many["runs"][0]["layers"] = rows(LAYER_ROWS_MAX + 1);
+        assert!(Telemetry::parse(many.to_string().as_bytes()).is_err());
+    }
+
     #[test]
     fn impossible_telemetry_is_refused() {
         let good = minimal().to_string();
@@ -388,6 +435,27 @@ mod tests {
             ("\"steps_planned\":2", "\"steps_planned\":0"),
             ("\"vocab_size\":256", "\"vocab_size\":0"),
             ("prism.telemetry/1", "prism.telemetry/9"),
+        ] {
+            assert!(good.contains(from), "{from}");
+            assert!(Telemetry::parse(good.replace(from, to).as_bytes()).is_err(), "{to}");
+        }
+        for (from, to) in [
+            ("\"probe\":\"base\"", "\"probe\":\"nonsense\""),
+            ("\"grad_norm\":null", "\"n_query\":[4],\"n_right\":[5]"),
+            ("\"grad_norm\":null", "\"n_query\":[4]"),
+            ("\"grad_norm\":null", "\"clip_hit\":[2]"),
+            ("\"grad_norm\":null", "\"nll_late\":[2]"),
+            ("\"seq_len\":4", "\"seq_len\":4,\"lr_mult\":0"),
+            ("\"seq_len\":4", "\"seq_len\":4,\"snapshots\":[{\"step\":0,\"update_ratio\":-1}]"),
+            ("\"seq_len\":4", &row("\"trust\":\"X\"")),
+            ("\"seq_len\":4", &row("\"trust\":\"U\",\"act_rms\":-0.1")),
+            ("\"seq_len\":4", &row("\"trust\":\"T\",\"dead_param_frac\":1.5")),
+            ("\"seq_len\":4", &row("\"trust\":\"U\",\"router_load\":[-0.5,1.5]")),
+            (
+                "\"tier\":\"smoke\"",
+                "\"tier\":\"smoke\",\"gns\":{\"b_small\":8,\"b_big\":8,\"pairs\":3}",
+            ),
+            ("\"tier\":\"smoke\"", "\"tier\":\"smoke\",\"checks\":{\"kv\":{\"kl_mean\":-1}}"),
         ] {
             assert!(good.contains(from), "{from}");
             assert!(Telemetry::parse(good.replace(from, to).as_bytes()).is_err(), "{to}");

@@ -5,6 +5,7 @@
 
 mod config;
 mod clock;
+mod calibration;
 mod wire;
 mod api;
 mod cli;

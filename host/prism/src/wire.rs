@@ -39,10 +39,18 @@ pub(crate) struct Sandboxed {
 
 /// Loads the embedded policy set; compiled code is kept in the data folder.
 pub(crate) fn sandbox(settings: &Settings) -> anyhow::Result<Sandboxed> {
+    sandbox_with(settings, &SettingsBySlot::new())
+}
+
+/// The same with other settings in some slots; those that a component does not accept are an error.
+pub(crate) fn sandbox_with(
+    settings: &Settings,
+    chosen: &SettingsBySlot,
+) -> anyhow::Result<Sandboxed> {
     let cache = settings.data_dir.join("compiled");
     private_folder(&cache)?;
     let sandbox = Sandbox::start(Some(&cache))?;
-    let (policies, reader) = Catalog::embedded(&sandbox, &SettingsBySlot::new())?;
+    let (policies, reader) = Catalog::embedded(&sandbox, chosen)?;
     Ok(Sandboxed { policies: Arc::new(policies), reader: Arc::new(reader) })
 }
 

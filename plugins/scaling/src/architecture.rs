@@ -1,19 +1,24 @@
 //! q-arch: the extrapolated gain over the reference under the evaluator's recipe, at its lower bound,
-//! times the square root of stability.
+//! less what it lacks in recall, times the square root of stability.
 
 use crate::Estimate;
 use crate::evidence::{Evidence, Trained};
 use crate::forecast::{Forecast, Rung, forecast};
 use crate::numeric::{jackknife, ln, logistic};
 use crate::pairing::{Differences, against_reference, rungs, time_ratio};
-use crate::stability::{Family, families, overall};
+use crate::recall::{self, Recall};
+use crate::stability::{Stability, judge};
 
 /// What was found about the architecture.
 pub(crate) struct Architecture<'a> {
     pub(crate) differences: Differences<'a>,
     pub(crate) rungs: Vec<Rung>,
     pub(crate) forecast: Forecast,
-    pub(crate) families: Vec<Family>,
+    pub(crate) recall: Option<Recall>,
+    /// From the bound alone, and after what it lacks in recall; before stability.
+    pub(crate) bound_score: f64,
+    pub(crate) gain_score: f64,
+    pub(crate) judged: Stability,
     /// Stability, 0 to 1.
     pub(crate) stability: f64,
     /// q-arch.
@@ -28,10 +33,13 @@ pub(crate) fn assess<'a>(evidence: &Evidence<'a>) -> Architecture<'a> {
         rung.ln_cost = charged_ln_cost(rung);
     }
     let forecast = forecast(evidence.settings, &rungs);
-    let families = families(evidence, Trained::ByEvaluator, None);
-    let stability = overall(&families);
+    let judged = judge(evidence, Trained::ByEvaluator, None);
+    let stability = judged.overall();
     let scale = evidence.settings.score_scale;
-    let gain_score = logistic(forecast.bound_over_null() / scale);
+    let recall = recall::assess(evidence);
+    let penalty = recall.map_or(0.0, |recall| recall.penalty);
+    let bound_score = logistic(forecast.bound_over_null() / scale);
+    let gain_score = logistic((forecast.bound_over_null() - penalty) / scale);
     let quality = (gain_score * stability.sqrt()).clamp(0.0, 1.0);
     let from_gain = quality * (1.0 - gain_score) * forecast.std_error / scale;
     let from_stability = jackknife(&left_out_qualities(evidence, gain_score));
@@ -41,7 +49,10 @@ pub(crate) fn assess<'a>(evidence: &Evidence<'a>) -> Architecture<'a> {
         differences,
         rungs,
         forecast,
-        families,
+        recall,
+        bound_score,
+        gain_score,
+        judged,
         stability,
         quality: Estimate {
             value: quality,
@@ -58,7 +69,7 @@ fn left_out_qualities(evidence: &Evidence, gain_score: f64) -> Vec<f64> {
     }
     seeds
         .into_iter()
-        .map(|seed| overall(&families(evidence, Trained::ByEvaluator, Some(seed))))
+        .map(|seed| judge(evidence, Trained::ByEvaluator, Some(seed)).overall())
         .map(|stability| gain_score * stability.sqrt())
         .collect()
 }

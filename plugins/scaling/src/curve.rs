@@ -1,7 +1,10 @@
 //! One run as the rest sees it: a loss for every planned step, with what was not delivered charged.
 
+use std::cell::OnceCell;
+
 use crate::Run;
-use crate::numeric::{LN_2, count, ln};
+use crate::numeric::{LN_2, count, ln, ln_of_size, mean};
+use crate::shape::{roughness, spike_rate};
 
 /// A run's columns over all planned steps.
 ///
@@ -17,6 +20,10 @@ pub(crate) struct Curve<'a> {
     /// Largest loss that a token can be charged, nats.
     cap: f64,
     bytes_per_token: f64,
+    /// Shapes are asked for once for each seed that is left out, and take a pass over all steps.
+    roughness: OnceCell<Option<f64>>,
+    spikes: OnceCell<Option<f64>>,
+    grad_spikes: OnceCell<Option<f64>>,
 }
 
 impl<'a> Curve<'a> {
@@ -35,7 +42,8 @@ impl<'a> Curve<'a> {
             .zip(&tokens)
             .map(|(nats, tokens)| nats.min(cap * tokens))
             .collect();
-        Self { run, nats, tokens, bytes, cap, bytes_per_token }
+        let (roughness, spikes, grad_spikes) = Default::default();
+        Self { run, nats, tokens, bytes, cap, bytes_per_token, roughness, spikes, grad_spikes }
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -45,6 +53,24 @@ impl<'a> Curve<'a> {
     /// Charged loss of each planned step, nats per token.
     pub(crate) fn losses(&self) -> Vec<f64> {
         self.nats.iter().zip(&self.tokens).map(|(nats, tokens)| nats / tokens).collect()
+    }
+
+    /// Share of the smoothed curve's movement that goes up.
+    pub(crate) fn roughness(&self) -> Option<f64> {
+        *self.roughness.get_or_init(|| roughness(&self.losses()))
+    }
+
+    /// Share of the steps whose loss jumps.
+    pub(crate) fn spike_rate(&self) -> Option<f64> {
+        *self.spikes.get_or_init(|| spike_rate(&self.losses()))
+    }
+
+    /// The same of the logarithm of the reported gradient norm.
+    pub(crate) fn grad_spike_rate(&self) -> Option<f64> {
+        *self.grad_spikes.get_or_init(|| {
+            let norms: Vec<f64> = self.grad_norms()?.into_iter().map(ln_of_size).collect();
+            spike_rate(&norms)
+        })
     }
 
     /// Bits per byte over the steps from `from` up to `to`.
@@ -97,11 +123,39 @@ impl<'a> Curve<'a> {
         if with_held_out { 0.5 * tail + 0.5 * self.held_out_bpb(leak_bits) } else { tail }
     }
 
-    /// Worker time per token done, milliseconds; none when nothing was measured.
+    /// Processor time of the worker per token done, milliseconds; none when nothing was measured.
     pub(crate) fn cpu_ms_per_token(&self) -> Option<f64> {
-        let ms: f64 = self.run.worker_cpu_ms.iter().sum();
+        self.per_token(&self.run.worker_cpu_ms)
+    }
+
+    /// The same of its accelerator.
+    pub(crate) fn gpu_ms_per_token(&self) -> Option<f64> {
+        self.per_token(&self.run.gpu_ms)
+    }
+
+    fn per_token(&self, times_ms: &[f64]) -> Option<f64> {
+        let ms: f64 = times_ms.iter().sum();
         let tokens: f64 = self.run.token_count.iter().copied().map(f64::from).sum();
         (ms > 0.0 && tokens > 0.0).then(|| ms / tokens)
+    }
+
+    /// How much worse the last quarter of the positions is predicted than the first, over the last fifth
+    /// of the steps, nats per token; a model that uses its context is better there. None when not measured.
+    pub(crate) fn late_minus_early(&self) -> Option<f64> {
+        const QUARTERS: f64 = 4.0;
+        let steps = self.run.nll_late_nats.len();
+        let from = steps - steps.div_ceil(5);
+        let sum = |column: &[f64]| column.iter().skip(from).sum::<f64>();
+        let tokens: f64 = self.run.token_count.iter().skip(from).copied().map(f64::from).sum();
+        let (late, early) = (sum(&self.run.nll_late_nats), sum(&self.run.nll_early_nats));
+        (steps > 0).then(|| QUARTERS * (late - early) / tokens)
+    }
+
+    /// Share of the steps after warm-up whose gradient was clipped, as the worker reports it.
+    pub(crate) fn clip_fraction(&self) -> Option<f64> {
+        let hits: Vec<f64> =
+            self.run.clip_hit.iter().skip(self.steps() / 10).copied().map(f64::from).collect();
+        mean(&hits)
     }
 
     /// Tokens planned.
@@ -137,9 +191,10 @@ impl<'a> Curve<'a> {
         (!norms.is_empty()).then_some(norms)
     }
 
-    /// Steps whose logits leave the range that is safe in half precision.
-    pub(crate) fn overflow_steps(&self, limit: f64) -> usize {
-        self.run.logit_absmax.iter().filter(|logit| **logit > limit).count()
+    /// Steps whose logits, and layers whose activations, leave the range that is safe in half precision.
+    pub(crate) fn overflows(&self, limit: f64) -> usize {
+        let layers = self.run.layers.iter().filter_map(|row| row.act_absmax);
+        self.run.logit_absmax.iter().copied().chain(layers).filter(|size| *size > limit).count()
     }
 
     /// Loss before anything was learned, nats per token; none when no step was done.

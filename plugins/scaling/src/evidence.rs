@@ -134,6 +134,14 @@ impl<'a> Evidence<'a> {
             .map(|((_, _, place), curve)| (*place, curve))
     }
 
+    /// Runs of all stress probes, with their names.
+    pub(crate) fn probes(&self, trained: Trained) -> impl Iterator<Item = (&'a str, &Curve<'a>)> {
+        self.probes
+            .iter()
+            .filter(move |((_, whose, _), _)| *whose == trained)
+            .map(|((name, _, _), curve)| (*name, curve))
+    }
+
     /// A check that was made.
     pub(crate) fn check(&self, name: &str) -> Option<&'a Check> {
         self.checks.get(name).copied().filter(|check| check.count > 0)
@@ -149,6 +157,12 @@ impl<'a> Evidence<'a> {
                 PER_PARAMETER * count_parameters(size.params_total)
             }
         })
+    }
+
+    /// Parameters of a model on a rung, as a number.
+    pub(crate) fn parameters(&self, size_id: &str, trained: Trained) -> Option<f64> {
+        let size = self.sizes.get(&(size_id, trained != Trained::Reference))?;
+        (size.params_total > 0).then(|| count_parameters(size.params_total))
     }
 
     /// Seeds of the candidate's base runs.

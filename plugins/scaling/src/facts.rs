@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::layers::check_rows;
 use crate::{Check, Role, Run, RunStatus, Size, Telemetry};
 
 /// More runs than any tier plans.
@@ -14,10 +15,21 @@ const MAX_ID_BYTES: usize = 64;
 const MAX_NATS: f64 = 1e300;
 /// Thirty years: no step takes that long.
 const MAX_STEP_MS: f64 = 1e12;
-const PROBES: [&str; 9] =
-    ["base", "depth_x4", "seq_x4", "batch_x4", "lr_x1", "lr_x3", "lr_x10", "recall", "recipe"];
+const MAX_SNAPSHOTS: usize = 64;
+const PROBES: [&str; 10] = [
+    "base",
+    "depth_x4",
+    "seq_x4",
+    "batch_x4",
+    "lr_x1",
+    "lr_x3",
+    "lr_x10",
+    "recall",
+    "permutation",
+    "recipe",
+];
 /// Names of checks that the scorer makes.
-pub(crate) const CHECKS: [&str; 7] = [
+pub(crate) const CHECKS: [&str; 8] = [
     "step0",
     "causal_suffix",
     "causal_replica",
@@ -25,6 +37,7 @@ pub(crate) const CHECKS: [&str; 7] = [
     "determinism",
     "permutation",
     "kv",
+    "precision",
 ];
 
 /// Answers with the first contradiction, as a sentence.
@@ -61,6 +74,7 @@ pub(crate) fn check(telemetry: &Telemetry) -> Result<(), String> {
         }
     }
     check_pairs(telemetry)?;
+    check_effects(telemetry)?;
     let mut names = BTreeSet::new();
     for check in &telemetry.checks {
         check_check(check)?;
@@ -84,6 +98,20 @@ pub(crate) fn role_name(role: Role) -> &'static str {
         Role::Reference => "reference",
         Role::Incumbent => "incumbent",
     }
+}
+
+/// What was measured beside the runs.
+fn check_effects(telemetry: &Telemetry) -> Result<(), String> {
+    if telemetry.lr_x3_update_ratio.is_some_and(|ratio| !(0.0..=1e30).contains(&ratio)) {
+        return Err("the weights moved by a ratio that is negative or not finite".to_owned());
+    }
+    let Some(noise) = &telemetry.gradient_noise else { return Ok(()) };
+    let numbers = [noise.gradient_square, noise.noise_trace, noise.critical_batch_seqs];
+    let finite = numbers.into_iter().flatten().all(f64::is_finite);
+    if !finite || noise.small_seqs == 0 || noise.big_seqs <= noise.small_seqs || noise.pairs == 0 {
+        return Err("the gradient noise was measured on no batches, or is not finite".to_owned());
+    }
+    Ok(())
 }
 
 fn check_size(size: &Size) -> Result<(), String> {
@@ -133,8 +161,22 @@ fn check_run(run: &Run) -> Result<(), String> {
     if run.batch_seqs == 0 || run.seq_len == 0 {
         return Err(format!("run `{id}` has batches without tokens"));
     }
+    if !(1e-6..=1e6).contains(&run.lr_mult) {
+        return Err(format!(
+            "run `{id}` has a learning rate of {} times the recipe's",
+            run.lr_mult
+        ));
+    }
     check_lengths(run)?;
     check_columns(run)?;
+    check_counts(run)?;
+    check_rows(&run.layers).map_err(|what| format!("run `{id}`: {what}"))?;
+    let sound = |ratio: Option<f64>| ratio.is_none_or(|ratio| (0.0..=1e30).contains(&ratio));
+    if run.snapshots.len() > MAX_SNAPSHOTS
+        || !run.snapshots.iter().all(|s| sound(s.update_ratio) && sound(s.dead_fraction))
+    {
+        return Err(format!("run `{id}` has snapshots that cannot be"));
+    }
     for (name, value) in [
         ("val-full-bpb", run.val_full_bpb),
         ("val-strict-bpb", run.val_strict_bpb),
@@ -156,7 +198,13 @@ fn check_lengths(run: &Run) -> Result<(), String> {
     ];
     // Empty when there was nothing to measure them with.
     let optional = [
+        ("nll-early-nats", run.nll_early_nats.len()),
+        ("nll-late-nats", run.nll_late_nats.len()),
+        ("right-count", run.right_count.len()),
+        ("query-count", run.query_count.len()),
         ("worker-cpu-ms", run.worker_cpu_ms.len()),
+        ("gpu-ms", run.gpu_ms.len()),
+        ("clip-hit", run.clip_hit.len()),
         ("logit-absmax", run.logit_absmax.len()),
         ("grad-norm", run.grad_norm.len()),
     ];
@@ -175,6 +223,9 @@ fn check_lengths(run: &Run) -> Result<(), String> {
 fn check_columns(run: &Run) -> Result<(), String> {
     for (name, column, most) in [
         ("nll-sum-nats", &run.nll_sum_nats, MAX_NATS),
+        ("nll-early-nats", &run.nll_early_nats, MAX_NATS),
+        ("nll-late-nats", &run.nll_late_nats, MAX_NATS),
+        ("gpu-ms", &run.gpu_ms, MAX_STEP_MS),
         ("worker-cpu-ms", &run.worker_cpu_ms, MAX_STEP_MS),
         ("logit-absmax", &run.logit_absmax, f64::MAX),
     ] {
@@ -185,6 +236,10 @@ fn check_columns(run: &Run) -> Result<(), String> {
             ));
         }
     }
+    Ok(())
+}
+
+fn check_counts(run: &Run) -> Result<(), String> {
     let counts = run.token_count.iter().zip(&run.byte_count).zip(&run.nonfinite_count);
     for (step, ((tokens, bytes), nonfinite)) in counts.enumerate() {
         if *tokens == 0 || *bytes == 0 {
@@ -196,6 +251,16 @@ fn check_columns(run: &Run) -> Result<(), String> {
                 run.run_id
             ));
         }
+    }
+    let lengths = (run.right_count.len(), run.nll_early_nats.len());
+    if lengths != (run.query_count.len(), run.nll_late_nats.len()) {
+        return Err(format!("run `{}` has one of two columns that go together", run.run_id));
+    }
+    if run.right_count.iter().zip(&run.query_count).any(|(right, asked)| right > asked) {
+        return Err(format!("run `{}` answers more queries than were asked", run.run_id));
+    }
+    if run.clip_hit.iter().any(|hit| *hit > 1) {
+        return Err(format!("run `{}` clips a gradient more than once", run.run_id));
     }
     Ok(())
 }
@@ -231,6 +296,7 @@ fn check_pairs(telemetry: &Telemetry) -> Result<(), String> {
         let answered = |run: &Run| {
             run.role == Role::Candidate
                 && run.probe == probe.probe
+                && run.size_id == probe.size_id
                 && run.seed_index == probe.seed_index
         };
         if !telemetry.runs.iter().any(answered) {
@@ -272,9 +338,13 @@ fn check_check(check: &Check) -> Result<(), String> {
         return Err("a check has a name that is not known".to_owned());
     }
     let gain = &check.gain_bits;
-    let sound = (0.0..=1e300).contains(&check.max_value)
+    // The permutation's is a gain, and a model may be worse in every step.
+    let least = if check.name == "permutation" { -1e6 } else { 0.0 };
+    let sound = (least..=1e300).contains(&check.max_value)
         && (0.0..=1.0).contains(&check.violation_fraction)
         && (0.0..=1e300).contains(&check.tolerance)
+        && check.kl_mean.is_none_or(|kl| (0.0..=1e300).contains(&kl))
+        && check.slope.is_none_or(|slope| (-1e300..=1e300).contains(&slope))
         && (-1e6..=1e6).contains(&gain.value)
         && (0.0..=1e6).contains(&gain.std_error);
     if !sound {

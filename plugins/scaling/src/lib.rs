@@ -19,8 +19,11 @@ mod curve;
 mod violations;
 mod pairing;
 mod forecast;
+mod layers;
+mod measures;
 mod stability;
 mod shape;
+mod recall;
 mod architecture;
 mod recipe;
 mod waterfall;
@@ -29,8 +32,9 @@ mod metrics;
 mod numeric;
 
 pub use bindings::exports::prism::scaling::scaling::{
-    Anomaly, Check, Contribution, Estimate, Finding, HookUse, Metric, Outcome, PairedDifference,
-    PolicyError, ProjectKind, Report, Role, Run, RunStatus, Size, Telemetry,
+    Anomaly, Check, Contribution, Estimate, Finding, HookUse, LayerKind, LayerRow, Metric,
+    NoiseScale, Outcome, PairedDifference, PolicyError, ProjectKind, Report, Role, Run, RunStatus,
+    Size, Snapshot, Telemetry, Trust,
 };
 pub use rules::analyse;
 pub use settings::{DEFAULTS, SCHEMA, Settings};

@@ -6,7 +6,7 @@ use crate::architecture::{Architecture, cost_ratio};
 use crate::curve::{Curve, mean_over};
 use crate::evidence::{Evidence, Trained};
 use crate::numeric::{count, exp};
-use crate::pairing::{kappa_bpb, of_size};
+use crate::pairing::{kappa_bpb, measured_kappa_bpb, of_size};
 use crate::recipe::Recipe;
 
 /// All metrics, by name.
@@ -19,8 +19,14 @@ pub(crate) fn collect(
     let mut add = |name: &str, value: Option<f64>| {
         metrics.extend(value.map(|value| Metric { name: name.to_owned(), value }));
     };
-    for family in &architecture.families {
-        add(family_metric(family.name), Some(family.score));
+    for family in &architecture.judged.families {
+        add(&format!("stability.{}", family.name), Some(family.score));
+        if let Some((name, value)) = predecessors_name(family.name, family.score) {
+            add(name, Some(value));
+        }
+    }
+    for measure in &architecture.judged.measures {
+        add(&format!("measure.{}", measure.name), Some(measure.value));
     }
     let forecast = &architecture.forecast;
     add("scaling_consistency", forecast.consistency);
@@ -38,21 +44,31 @@ pub(crate) fn collect(
         add("recipe_gain_lower_bound", Some(recipe.forecast.lower_bound));
         add("recipe_stability", Some(recipe.stability));
     }
+    if let Some(recall) = &architecture.recall {
+        add("recall_accuracy", Some(recall.accuracy));
+        add("recall_accuracy_of_reference", Some(recall.reference));
+        add("recall_score", recall.score);
+        add("recall_penalty", Some(recall.penalty));
+    }
+    add("lr_x3_update_ratio", evidence.telemetry.lr_x3_update_ratio);
+    let noise = evidence.telemetry.gradient_noise.as_ref();
+    add("critical_batch_seqs", noise.and_then(|noise| noise.critical_batch_seqs));
+    let permutation = evidence.check("permutation");
+    add("permutation_gain_bits", permutation.map(|check| check.gain_bits.value));
     counts(evidence, &mut add);
     largest_rung(evidence, &mut add);
     metrics
 }
 
-fn family_metric(family: &str) -> &str {
+/// What the predecessor called a family, where it had one.
+fn predecessors_name(family: &str, score: f64) -> Option<(&'static str, f64)> {
     match family {
-        "depth" => "depth_scaling_score",
-        "sequence" => "sequence_scaling_score",
-        "batch" => "batch_scaling_score",
-        "spike" => "spike_score",
-        "grad" => "grad_score",
-        "lr" => "lr_score",
-        "kv" => "kv_score",
-        other => other,
+        "loss_smoothness" => Some(("loss_smoothness", score)),
+        "depth" => Some(("depth_scaling_score", score)),
+        "sequence" => Some(("sequence_scaling_score", score)),
+        "batch" => Some(("batch_scaling_score", score)),
+        "activation" => Some(("activation_spike_rate", 1.0 - score)),
+        _ => None,
     }
 }
 
@@ -65,7 +81,7 @@ fn counts(evidence: &Evidence, add: &mut impl FnMut(&str, Option<f64>)) {
     let nonfinite: f64 =
         curves.iter().flat_map(|curve| &curve.run.nonfinite_count).copied().map(f64::from).sum();
     add("nan_count", Some(nonfinite));
-    let overflows: usize = curves.iter().map(|curve| curve.overflow_steps(limit)).sum();
+    let overflows: usize = curves.iter().map(|curve| curve.overflows(limit)).sum();
     add("overflow_count", Some(count(overflows)));
     let missing: f64 = curves.iter().map(|curve| f64::from(curve.missing_steps())).sum();
     add("missing_steps", Some(missing));
@@ -101,4 +117,5 @@ fn largest_rung(evidence: &Evidence, add: &mut impl FnMut(&str, Option<f64>)) {
     }
     add("compute_ratio", Some(cost_ratio(evidence, size)));
     add("kappa_bpb", Some(kappa_bpb(evidence, size)));
+    add("measure.kappa_bpb", measured_kappa_bpb(evidence, size));
 }

@@ -17,6 +17,12 @@ pub(crate) fn ln(x: f64) -> f64 {
     libm::log(x)
 }
 
+/// Logarithm of a size; zero is very small, not minus infinity.
+pub(crate) fn ln_of_size(size: f64) -> f64 {
+    const SMALLEST: f64 = 1e-12;
+    ln(size.max(SMALLEST))
+}
+
 /// 1 / (1 + e^-u), without overflow on either side.
 pub(crate) fn logistic(u: f64) -> f64 {
     if u >= 0.0 {

@@ -4,9 +4,12 @@
 use crate::architecture::{Architecture, cost_ratio, operation_ratio};
 use crate::curve::Curve;
 use crate::evidence::{Evidence, Trained};
+use crate::layers;
+use crate::numeric::exp;
 use crate::pairing::time_ratio;
+use crate::stability::{is_inert, is_sound};
 use crate::violations::finding;
-use crate::{Finding, Severity};
+use crate::{Finding, RunStatus, Severity};
 
 /// Things of one kind that are told one by one.
 const MAX_TOLD: usize = 16;
@@ -17,6 +20,11 @@ pub(crate) fn find(evidence: &Evidence, architecture: &Architecture) -> Vec<Find
     findings.extend(missing_steps(evidence));
     findings.extend(missing_held_out(evidence));
     findings.extend(compute(evidence));
+    findings.extend(failed_probes(evidence));
+    findings.extend(recall(architecture));
+    findings.extend(inert(evidence));
+    findings.extend(incremental(evidence));
+    findings.extend(overflow(evidence));
     findings.extend(regression(architecture));
     findings.extend(unstable(evidence, architecture));
     findings.extend(unchecked(evidence));
@@ -38,14 +46,7 @@ fn missing_steps(evidence: &Evidence) -> Vec<Finding> {
         let cut_short = |curve: &&Curve| curve.missing_steps() > 0;
         for curve in evidence.base(trained).values().filter(cut_short) {
             let run = curve.run;
-            let cause = match run.status {
-                crate::RunStatus::Timeout => "ran out of time",
-                crate::RunStatus::Oom => "ran out of memory",
-                crate::RunStatus::Crash => "crashed",
-                crate::RunStatus::Nonfinite => "diverged",
-                crate::RunStatus::Contract => "broke the contract",
-                crate::RunStatus::Ok => continue,
-            };
+            let cause = how_it_ended(run.status);
             findings.push(finding(
                 "SCALE-MISSING-STEPS",
                 Severity::Warning,
@@ -65,6 +66,17 @@ fn missing_steps(evidence: &Evidence) -> Vec<Finding> {
     }
     findings.truncate(MAX_TOLD);
     findings
+}
+
+fn how_it_ended(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Timeout => "ran out of time",
+        RunStatus::Oom => "ran out of memory",
+        RunStatus::Crash => "crashed",
+        RunStatus::Nonfinite => "diverged",
+        RunStatus::Contract => "broke the contract",
+        RunStatus::Ok => "ended",
+    }
 }
 
 fn missing_held_out(evidence: &Evidence) -> Option<Finding> {
@@ -109,6 +121,110 @@ fn compute(evidence: &Evidence) -> Option<Finding> {
     })
 }
 
+/// Probes that the candidate failed; each zeroes its family.
+fn failed_probes(evidence: &Evidence) -> Vec<Finding> {
+    let failed = evidence.probes(Trained::ByEvaluator).filter(|(_, curve)| !is_sound(curve));
+    failed
+        .take(MAX_TOLD)
+        .map(|(probe, curve)| {
+            let run = curve.run;
+            let told: String = run
+                .error
+                .iter()
+                .flat_map(|error| error.chars())
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .take(120)
+                .collect();
+            let told = if told.is_empty() { told } else { format!(": {told}") };
+            finding(
+                "SCALE-PROBE",
+                Severity::Warning,
+                format!(
+                    "probe `{probe}` (size `{}`, batches of {} x {}, {} blocks, learning rate x {}) {} after \
+                     {} of {} steps with {} token(s) not finite{told}",
+                    run.size_id,
+                    run.batch_seqs,
+                    run.seq_len,
+                    run.n_layer,
+                    run.lr_mult,
+                    how_it_ended(run.status),
+                    run.steps_done,
+                    run.steps_planned,
+                    curve.nonfinite_tokens()
+                ),
+                "take depth, length and batch from what is asked for; a larger model has more of each",
+            )
+        })
+        .collect()
+}
+
+fn recall(architecture: &Architecture) -> Option<Finding> {
+    let recall = architecture.recall.filter(|recall| recall.penalty > 0.0)?;
+    let score = recall.score?;
+    Some(finding(
+        "SCALE-RECALL",
+        Severity::Note,
+        format!(
+            "it recalls {:.1} % of the pairs it has read, the reference {:.1} %; {:.3} of what is beyond \
+             chance costs {:.3} of its gain",
+            100.0 * recall.accuracy,
+            100.0 * recall.reference,
+            score,
+            recall.penalty
+        ),
+        "let it look back at content: attention or a state that is addressed by what it holds",
+    ))
+}
+
+fn inert(evidence: &Evidence) -> Option<Finding> {
+    let ratio = evidence.telemetry.lr_x3_update_ratio.filter(|_| is_inert(evidence))?;
+    Some(finding(
+        "SCALE-INERT",
+        Severity::Warning,
+        format!(
+            "at three times the learning rate the weights moved {ratio:.3} times as far, {} is the least \
+             that is believed; the family `lr` earns half at most",
+            evidence.settings.rules.inert_update_ratio
+        ),
+        "let parameters be trained by the optimiser that is given",
+    ))
+}
+
+fn incremental(evidence: &Evidence) -> Option<Finding> {
+    let most = evidence.settings.rules.kv_kl_max_nats;
+    let check = evidence.check("kv").filter(|check| check.max_value > most)?;
+    Some(finding(
+        "SCALE-INCREMENTAL",
+        Severity::Warning,
+        format!(
+            "token by token the model predicts something else than on the whole text: up to {:.3e} nats, \
+             {:.3e} on average over {} position(s), {most:.3e} allowed; its family earns nothing",
+            check.max_value,
+            check.kl_mean.unwrap_or(check.max_value),
+            check.count
+        ),
+        "carry positions and state over between calls as one call would",
+    ))
+}
+
+fn overflow(evidence: &Evidence) -> Option<Finding> {
+    let limit = evidence.settings.rules.overflow_logit;
+    let base: Vec<&Curve> = evidence.base(Trained::ByEvaluator).values().collect();
+    let largest = layers::ln_absmax(&base).map_or(0.0, exp);
+    let nonfinite = layers::nonfinite(&base);
+    (largest > limit || nonfinite > 0).then(|| {
+        finding(
+            "SCALE-OVERFLOW",
+            Severity::Warning,
+            format!(
+                "activations reach {largest:.3e}, {limit:.3e} is the most that half precision bears, and \
+                 {nonfinite} are not finite; the family `activation` earns nothing"
+            ),
+            "normalise before and after what grows",
+        )
+    })
+}
+
 fn regression(architecture: &Architecture) -> Option<Finding> {
     const ONE_SIDED: f64 = 1.645;
     let worse = architecture
@@ -132,14 +248,24 @@ fn regression(architecture: &Architecture) -> Option<Finding> {
 fn unstable(evidence: &Evidence, architecture: &Architecture) -> Vec<Finding> {
     let limit = evidence.settings.rules.unstable_below;
     architecture
+        .judged
         .families
         .iter()
         .filter(|family| family.score < limit)
         .map(|family| {
+            let worst = architecture.judged.worst_measure(family).map_or_else(
+                String::new,
+                |measure| {
+                    format!(
+                        "; its worst measure is `{}` at {:.4}, healthy models lie at {:.4} with a spread of {:.4}",
+                        measure.name, measure.value, measure.healthy.centre, measure.healthy.spread
+                    )
+                },
+            );
             finding(
                 "SCALE-UNSTABLE",
                 Severity::Warning,
-                format!("stability family `{}` scores {:.3}", family.name, family.score),
+                format!("stability family `{}` scores {:.3}{worst}", family.name, family.score),
                 "compare its metrics with those of a healthy model",
             )
         })

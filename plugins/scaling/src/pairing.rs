@@ -102,9 +102,13 @@ fn moderated_std_error(gains: &[f64], prior_sd: f64, prior_dof: f64) -> f64 {
 /// short or lucky curve may not stretch it beyond a factor of two of the card.
 pub(crate) fn kappa_bpb(evidence: &Evidence, size_id: &str) -> f64 {
     let card = evidence.tier.kappa_bpb;
-    let measured: Vec<f64> =
-        of_size(evidence, Trained::Reference, size_id).filter_map(Curve::kappa_bpb).collect();
-    mean(&measured).map_or(card, |kappa| kappa.clamp(0.5 * card, 2.0 * card))
+    measured_kappa_bpb(evidence, size_id).map_or(card, |kappa| kappa.clamp(0.5 * card, 2.0 * card))
+}
+
+/// The same before the card bounds it; none of short runs.
+pub(crate) fn measured_kappa_bpb(evidence: &Evidence, size_id: &str) -> Option<f64> {
+    let curves = of_size(evidence, Trained::Reference, size_id);
+    mean(&curves.filter_map(Curve::kappa_bpb).collect::<Vec<f64>>())
 }
 
 fn reference_compute(evidence: &Evidence, size_id: &str) -> f64 {
@@ -114,20 +118,22 @@ fn reference_compute(evidence: &Evidence, size_id: &str) -> f64 {
     (evidence.flops_per_token(size_id, false) * tokens).max(1.0)
 }
 
-/// Worker time per token of one training over another's, on the places that both ran; none when
-/// either was not measured.
-pub(crate) fn time_ratio(
-    evidence: &Evidence,
+/// Worker time per token of one training over another's, on the places that both ran: the accelerator's
+/// where both used one, else the processor's; none when either was not measured.
+pub(crate) fn time_ratio<'a>(
+    evidence: &Evidence<'a>,
     size_id: &str,
     trained: Trained,
     against: Trained,
 ) -> Option<f64> {
-    let mean_ms = |trained| {
-        let times: Vec<f64> =
-            of_size(evidence, trained, size_id).filter_map(Curve::cpu_ms_per_token).collect();
-        mean(&times)
+    let ratio = |per_token: fn(&Curve<'a>) -> Option<f64>| {
+        let mean_ms = |trained| {
+            let times = of_size(evidence, trained, size_id).filter_map(per_token);
+            mean(&times.collect::<Vec<f64>>())
+        };
+        Some(mean_ms(trained)? / mean_ms(against)?)
     };
-    Some(mean_ms(trained)? / mean_ms(against)?)
+    ratio(Curve::gpu_ms_per_token).or_else(|| ratio(Curve::cpu_ms_per_token))
 }
 
 /// Curves of a rung, in order of the seeds.

@@ -11,7 +11,7 @@ use crate::numeric::{exp, jackknife, ln, logistic, mean};
 use crate::pairing::{
     Differences, against_reference, of_size, recipe_against_evaluator, rungs, time_ratio,
 };
-use crate::stability::{Family, families};
+use crate::stability::{Stability, judge};
 
 /// Families that a recipe answers for.
 const RECIPE_FAMILIES: [&str; 5] = ["spike", "loss_smoothness", "grad", "batch", "lr"];
@@ -40,7 +40,7 @@ pub(crate) fn assess<'a>(evidence: &Evidence<'a>) -> Option<Recipe<'a>> {
     let bound_score = logistic(forecast.bound_over_null() / scale);
     let profile = mean(&rungs.iter().map(|rung| profile(evidence, rung)).collect::<Vec<_>>());
     let gain_score = 0.5 * bound_score + 0.5 * profile.unwrap_or(0.0);
-    let stability = geometric_mean(&families(evidence, Trained::BySubmission, None));
+    let stability = geometric_mean(&judge(evidence, Trained::BySubmission, None));
     let value = (gain_score * stability).clamp(0.0, 1.0);
     let slope =
         0.5 * bound_score * (1.0 - bound_score) / scale + 0.5 * profile_slope(evidence, &rungs);
@@ -68,7 +68,7 @@ fn left_out_qualities(evidence: &Evidence, gain_score: f64) -> Vec<f64> {
     seeds
         .into_iter()
         .map(|seed| {
-            gain_score * geometric_mean(&families(evidence, Trained::BySubmission, Some(seed)))
+            gain_score * geometric_mean(&judge(evidence, Trained::BySubmission, Some(seed)))
         })
         .collect()
 }
@@ -109,8 +109,9 @@ fn ln_cost(evidence: &Evidence, size_id: &str) -> f64 {
     ln(token_ratio.max(time.map_or(1.0, |time| token_ratio * time / forgiven)))
 }
 
-fn geometric_mean(families: &[Family]) -> f64 {
-    let scores: Vec<f64> = families
+fn geometric_mean(judged: &Stability) -> f64 {
+    let scores: Vec<f64> = judged
+        .families
         .iter()
         .filter(|family| RECIPE_FAMILIES.contains(&family.name))
         .map(|family| family.score)

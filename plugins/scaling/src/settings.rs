@@ -1,10 +1,11 @@
-//! The settings: a calibration card kept as data, with a table per tier. Sources of the figures: the
-//! healthy centres and spreads, the paired deviation and kappa were measured on 130k-parameter runs of
-//! the smoke tier; the slope prior lies between published slopes and none.
+//! The settings: a calibration card kept as data, with a table per tier. Each table says in `source` what was
+//! measured for it and what is borrowed; the slope prior lies between published slopes and none.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::measures::MEASURES;
 
 /// JSON Schema (draft 2020-12) of the settings.
 pub const SCHEMA: &str = include_str!("../settings/schema.json");
@@ -70,31 +71,29 @@ pub struct Limits {
     pub kv_kl_max_nats: f64,
     pub overflow_logit: f64,
     pub unstable_below: f64,
+    pub inert_update_ratio: f64,
+    pub noise_batches_min: f64,
+    pub noise_batches_max: f64,
 }
 
 /// Constants of one tier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
+    pub source: String,
+    pub inputs_sha256: Option<String>,
     pub pair_sd_bpb: f64,
     pub kappa_bpb: f64,
-    pub healthy: HealthyZoo,
+    pub recall: RecallScale,
+    pub healthy: BTreeMap<String, Healthy>,
 }
 
-/// Centre and spread of each stability measure over healthy models.
+/// What recall is worth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HealthyZoo {
-    pub loss_roughness: Healthy,
-    pub loss_spike_rate: Healthy,
-    pub grad_spike_rate: Healthy,
-    pub grad_peak: Healthy,
-    pub depth_loss: Healthy,
-    pub depth_grad: Healthy,
-    pub sequence_grad: Healthy,
-    pub lr_sensitivity: Healthy,
-    pub lr_x10_loss: Healthy,
-    pub kv_log10_kl: Healthy,
+pub struct RecallScale {
+    pub penalty: f64,
+    pub chance: f64,
 }
 
 /// Where healthy models lie.
@@ -153,14 +152,27 @@ impl Settings {
         demand("kv_kl_max_nats", rules.kv_kl_max_nats, 0.0, 100.0);
         demand("overflow_logit", rules.overflow_logit, 1.0, 1e300);
         demand("unstable_below", rules.unstable_below, 0.0, 1.0);
+        demand("inert_update_ratio", rules.inert_update_ratio, 0.0, 10.0);
+        demand("noise_batches_min", rules.noise_batches_min, 0.0, 1.0);
+        demand("noise_batches_max", rules.noise_batches_max, 1.0, 1e9);
         for (name, tier) in &self.tiers {
             demand(&format!("tiers.{name}.pair_sd_bpb"), tier.pair_sd_bpb, 1e-6, 8.0);
             demand(&format!("tiers.{name}.kappa_bpb"), tier.kappa_bpb, 1e-4, 8.0);
-            for (measure, healthy) in tier.healthy.named() {
+            demand(&format!("tiers.{name}.recall.penalty"), tier.recall.penalty, 0.0, 10.0);
+            demand(&format!("tiers.{name}.recall.chance"), tier.recall.chance, 0.0, 0.75);
+            for (measure, healthy) in &tier.healthy {
                 let at = format!("tiers.{name}.healthy.{measure}");
                 demand(&format!("{at}.centre"), healthy.centre, -100.0, 100.0);
                 demand(&format!("{at}.spread"), healthy.spread, 1e-6, 100.0);
             }
+        }
+        for (name, tier) in &self.tiers {
+            let known = |measure: &str| MEASURES.iter().any(|(known, _)| *known == measure);
+            let missing = MEASURES.iter().map(|(measure, _)| *measure);
+            let missing = missing.filter(|measure| !tier.healthy.contains_key(*measure));
+            problems.extend(missing.map(|m| format!("`tiers.{name}.healthy.{m}` is missing")));
+            let unknown = tier.healthy.keys().filter(|measure| !known(measure));
+            problems.extend(unknown.map(|m| format!("`tiers.{name}.healthy.{m}` is no measure")));
         }
         if self.recipe.best_known_cost * self.recipe.max_cost_ratio <= 1.0 {
             problems.push(
@@ -170,22 +182,5 @@ impl Settings {
             );
         }
         problems
-    }
-}
-
-impl HealthyZoo {
-    fn named(&self) -> [(&'static str, Healthy); 10] {
-        [
-            ("loss_roughness", self.loss_roughness),
-            ("loss_spike_rate", self.loss_spike_rate),
-            ("grad_spike_rate", self.grad_spike_rate),
-            ("grad_peak", self.grad_peak),
-            ("depth_loss", self.depth_loss),
-            ("depth_grad", self.depth_grad),
-            ("sequence_grad", self.sequence_grad),
-            ("lr_sensitivity", self.lr_sensitivity),
-            ("lr_x10_loss", self.lr_x10_loss),
-            ("kv_log10_kl", self.kv_log10_kl),
-        ]
     }
 }

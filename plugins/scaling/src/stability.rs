@@ -1,21 +1,31 @@
-//! Stability, by families of measures. A measure is good at or below the healthy centre of the card
-//! and falls off with its distance in healthy spreads; a family is as good as its worst measure.
+//! Stability, by families of measures. A family is as good as its worst measure.
 //!
-//! The centre is never stricter than what the reference shows on the same data: short runs and noisy
-//! batches make every curve rough, and that is nobody's fault. Families whose probe was not run are
-//! left out; the gradient family is always there, because leaving it out when the worker reports no
-//! norms would let a report of norms raise a score.
+//! Reporting may not raise a score. So a family counts in the mean only where the submission has no say
+//! in whether it is there: the three that every run shows, and those of probes that the plan asks
+//! for. A family that is there because a worker reported rows, or because the project has a hook, is
+//! *advisory*: it multiplies the product like the others, but does not lengthen the root, so it can
+//! take from the score and never add to it, also not by diluting another family.
 
 use crate::RunStatus;
-use crate::curve::{Curve, mean_over};
-use crate::evidence::{Evidence, Place, Trained};
-use crate::numeric::{exp, ln, mean, median};
-use crate::settings::Healthy;
-use crate::shape::{roughness, spike_rate};
+use crate::curve::Curve;
+use crate::evidence::{Evidence, Trained};
+use crate::layers;
+use crate::measures::{Measure, take};
+use crate::numeric::{exp, ln};
 
-/// Distance from the centre that costs nothing, and the further distance that halves a score.
-const FREE_SPREADS: f64 = 2.0;
-const HALVING_SPREADS: f64 = 2.0;
+/// What a family can score at most when the noise of its gradient is out of range, or when the model
+/// does not answer to its learning rate.
+const HALF_CREDIT: f64 = 0.5;
+/// Probes that a family needs all of, by family and weight.
+const PROBED: [(&str, &[&str], f64); 4] = [
+    ("depth", &["depth_x4"], 2.0),
+    ("sequence", &["seq_x4"], 2.0),
+    ("batch", &["batch_x4"], 1.0),
+    ("lr", &["lr_x3", "lr_x10"], 2.0),
+];
+const ALWAYS: [&str; 3] = ["loss_smoothness", "spike", "grad"];
+const ADVISORY: [(&str, f64); 4] =
+    [("activation", 2.0), ("attention", 1.0), ("router", 1.0), ("kv", 1.0)];
 
 /// Score of one family, 0 to 1.
 #[derive(Clone, Copy)]
@@ -23,241 +33,126 @@ pub(crate) struct Family {
     pub(crate) name: &'static str,
     pub(crate) score: f64,
     weight: f64,
+    /// Whether it may only take from the score.
+    advisory: bool,
+}
+
+/// The families and what they were made of.
+pub(crate) struct Stability {
+    pub(crate) families: Vec<Family>,
+    pub(crate) measures: Vec<Measure>,
 }
 
 /// All families that the telemetry can speak of, for one training of the candidate's model, over all
 /// seeds but `without`.
-pub(crate) fn families(evidence: &Evidence, trained: Trained, without: Option<u32>) -> Vec<Family> {
-    let view = View { evidence, without };
-    let mut families = vec![
-        Family { name: "loss_smoothness", score: view.smoothness(trained), weight: 1.0 },
-        Family { name: "spike", score: view.spikes(trained), weight: 1.0 },
-        Family { name: "grad", score: view.gradients(trained), weight: 1.0 },
-    ];
-    let mut add = |name, weight, score: Option<f64>| {
-        families.extend(score.map(|score| Family { name, score, weight }));
+pub(crate) fn judge(evidence: &Evidence, trained: Trained, without: Option<u32>) -> Stability {
+    let measures = take(evidence, trained, without);
+    let worst_of = |family: &str| {
+        let scores = measures.iter().filter(|m| m.family == family).map(|m| m.score);
+        scores.reduce(f64::min)
     };
-    add("depth", 2.0, view.depth(trained));
-    add("sequence", 2.0, view.sequence(trained));
-    add("batch", 1.0, view.batch(trained));
-    add("lr", 2.0, view.learning_rate(trained));
-    add("kv", 1.0, view.incremental());
-    families
-}
-
-/// `(product of S^w)^(1 / sum of w) (1/2 + 1/2 min S)`: good in the mean, and no family very bad.
-pub(crate) fn overall(families: &[Family]) -> f64 {
-    let least = families.iter().map(|family| family.score).fold(1.0, f64::min);
-    if least <= 0.0 {
-        return 0.0;
-    }
-    let weight: f64 = families.iter().map(|family| family.weight).sum();
-    let logs: f64 = families.iter().map(|family| family.weight * ln(family.score)).sum();
-    (exp(logs / weight.max(1.0)) * (0.5 + 0.5 * least)).clamp(0.0, 1.0)
-}
-
-struct View<'a, 'b> {
-    evidence: &'b Evidence<'a>,
-    without: Option<u32>,
-}
-
-impl<'a, 'b> View<'a, 'b> {
-    fn smoothness(&self, trained: Trained) -> f64 {
-        let measure = |trained| self.mean_of(trained, |curve| roughness(&curve.losses()));
-        score(self.zoo().loss_roughness, measure(trained), measure(Trained::Reference))
-    }
-
-    fn spikes(&self, trained: Trained) -> f64 {
-        let loss = |trained| self.mean_of(trained, |curve| spike_rate(&curve.losses()));
-        let norm = |trained| {
-            self.mean_of(trained, |curve| {
-                let norms: Vec<f64> = curve.grad_norms()?.into_iter().map(ln_of_norm).collect();
-                spike_rate(&norms)
-            })
+    let mut families: Vec<Family> = ALWAYS
+        .into_iter()
+        .map(|name| (name, worst_of(name).unwrap_or(1.0)))
+        .map(|(name, score)| Family { name, score, weight: 1.0, advisory: false })
+        .collect();
+    for (name, probes, weight) in PROBED {
+        let limit = limit(evidence, trained, name);
+        let score = match ended_well(evidence, trained, probes) {
+            Some(true) => limit.min(worst_of(name).unwrap_or(1.0)),
+            Some(false) => 0.0,
+            // Noise can be measured without the probe; then it may only take from the score.
+            None if limit < 1.0 && name == "batch" => {
+                families.push(Family { name, score: limit, weight, advisory: true });
+                continue;
+            }
+            None => continue,
         };
-        score(self.zoo().loss_spike_rate, loss(trained), loss(Trained::Reference)).min(score(
-            self.zoo().grad_spike_rate,
-            norm(trained),
-            norm(Trained::Reference),
-        ))
+        families.push(Family { name, score, weight, advisory: false });
     }
-
-    fn gradients(&self, trained: Trained) -> f64 {
-        let peak = |trained| {
-            self.mean_of(trained, |curve| {
-                let norms = curve.grad_norms()?;
-                let largest = norms.iter().copied().fold(0.0, f64::max);
-                Some(ln_of_norm(largest) - ln_of_norm(median(&norms)?))
-            })
-        };
-        score(self.zoo().grad_peak, peak(trained), peak(Trained::Reference))
-    }
-
-    fn depth(&self, trained: Trained) -> Option<f64> {
-        const PROBE: &str = "depth_x4";
-        if self.failed(PROBE, trained)? {
-            return Some(0.0);
+    for (name, weight) in ADVISORY {
+        let limit = limit(evidence, trained, name);
+        if limit < 1.0 || worst_of(name).is_some() {
+            let score = limit.min(worst_of(name).unwrap_or(1.0));
+            families.push(Family { name, score, weight, advisory: true });
         }
-        let loss = |trained| {
-            self.mean_of_probe(PROBE, trained, |deep, base| {
-                let steps = deep.steps().min(base.steps());
-                let from = steps - steps.div_ceil(5);
-                Some(deep.mean_nats(from, steps) - base.mean_nats(from, steps))
-            })
-        };
-        let norm = |trained| {
-            self.mean_of_probe(PROBE, trained, |deep, base| {
-                let largest = deep.grad_norms()?.into_iter().fold(0.0, f64::max);
-                Some(ln_of_norm(largest) - ln_of_norm(median(&base.grad_norms()?)?))
-            })
-        };
-        let zoo = self.zoo();
-        let loss = score(zoo.depth_loss, loss(trained), loss(Trained::Reference));
-        Some(loss.min(score(zoo.depth_grad, norm(trained), norm(Trained::Reference))))
     }
+    Stability { families, measures }
+}
 
-    fn sequence(&self, trained: Trained) -> Option<f64> {
-        const PROBE: &str = "seq_x4";
-        if self.failed(PROBE, trained)? {
-            return Some(0.0);
+impl Stability {
+    /// `(product of S^w)^(1 / sum of w) (1/2 + 1/2 min S)`: good in the mean, and no family very bad. The
+    /// sum is over families that are not advisory, the product and the minimum over all.
+    pub(crate) fn overall(&self) -> f64 {
+        let families = &self.families;
+        let least = families.iter().map(|family| family.score).fold(1.0, f64::min);
+        if least <= 0.0 {
+            return 0.0;
         }
-        let norm = |trained| {
-            self.mean_of_probe(PROBE, trained, |long, base| {
-                let long = median(&long.grad_norms()?)?;
-                Some(ln_of_norm(long) - ln_of_norm(median(&base.grad_norms()?)?))
-            })
-        };
-        Some(score(self.zoo().sequence_grad, norm(trained), norm(Trained::Reference)))
+        let weight: f64 = families.iter().filter(|f| !f.advisory).map(|family| family.weight).sum();
+        let logs: f64 = families.iter().map(|family| family.weight * ln(family.score)).sum();
+        (exp(logs / weight.max(1.0)) * (0.5 + 0.5 * least)).clamp(0.0, 1.0)
     }
 
-    fn batch(&self, trained: Trained) -> Option<f64> {
-        Some(if self.failed("batch_x4", trained)? { 0.0 } else { 1.0 })
+    /// The measure that a family's score comes from; none when a rule lowered it.
+    pub(crate) fn worst_measure(&self, family: &Family) -> Option<&Measure> {
+        let of_family = self.measures.iter().filter(|measure| measure.family == family.name);
+        of_family
+            .min_by(|one, two| one.score.total_cmp(&two.score))
+            .filter(|measure| measure.score <= family.score)
     }
+}
 
-    fn learning_rate(&self, trained: Trained) -> Option<f64> {
-        let losses = self.losses_by_rate(trained)?;
-        let reference = self.losses_by_rate(Trained::Reference);
-        let zoo = self.zoo();
-        let sensitivity = |losses: &RateLosses| Some(losses.sensitivity(self.evidence.ln_vocab));
-        let fragile = score(
-            zoo.lr_sensitivity,
-            sensitivity(&losses),
-            reference.as_ref().and_then(sensitivity),
-        );
-        let hot = |losses: &RateLosses| Some(losses.tenfold? - losses.single);
-        Some(fragile.min(score(zoo.lr_x10_loss, hot(&losses), reference.as_ref().and_then(hot))))
-    }
+/// Whether a probe's run did what was planned with finite losses and weights.
+pub(crate) fn is_sound(curve: &Curve) -> bool {
+    curve.run.status == RunStatus::Ok
+        && curve.nonfinite_tokens() == 0
+        && curve.run.snapshots.iter().all(|snapshot| snapshot.nonfinite == 0)
+}
 
-    /// Agreement of the incremental hook with full-context inference.
-    fn incremental(&self) -> Option<f64> {
-        let check = self.evidence.check("kv")?;
-        if check.max_value > self.evidence.settings.rules.kv_kl_max_nats {
-            return Some(0.0);
+/// Whether all runs of the probes ended well; none when none was made, or when the reference failed a
+/// probe itself, which then says nothing of the candidate.
+fn ended_well(evidence: &Evidence, trained: Trained, probes: &[&str]) -> Option<bool> {
+    let runs = |whose| {
+        probes.iter().flat_map(move |probe| evidence.probe(probe, whose)).map(|(_, curve)| curve)
+    };
+    runs(trained).next()?;
+    let of_reference = trained == Trained::Reference || runs(Trained::Reference).all(is_sound);
+    of_reference.then(|| runs(trained).all(is_sound))
+}
+
+/// The most that a family may score by rules that are no measures.
+fn limit(evidence: &Evidence, trained: Trained, family: &str) -> f64 {
+    let rules = &evidence.settings.rules;
+    let base: Vec<&Curve> = evidence.base(trained).values().collect();
+    match family {
+        "activation" => {
+            let overflows =
+                layers::ln_absmax(&base).is_some_and(|size| size > ln(rules.overflow_logit));
+            if overflows || layers::nonfinite(&base) > 0 { 0.0 } else { 1.0 }
         }
-        let log10 = ln(check.max_value.max(1e-30)) / std::f64::consts::LN_10;
-        Some(score(self.zoo().kv_log10_kl, Some(log10), None))
-    }
-
-    fn losses_by_rate(&self, trained: Trained) -> Option<RateLosses> {
-        let tail =
-            |probe| mean_over(self.probe(probe, trained).map(|(_, curve)| curve), Curve::tail_nats);
-        let (threefold, tenfold) = (tail("lr_x3"), tail("lr_x10"));
-        let single = tail("lr_x1").or_else(|| {
-            let probe = if threefold.is_some() { "lr_x3" } else { "lr_x10" };
-            self.mean_of_probe(probe, trained, |hot, base| {
-                let steps = hot.steps().min(base.steps());
-                Some(base.mean_nats(steps - steps.div_ceil(5), steps))
-            })
-        })?;
-        (threefold.is_some() || tenfold.is_some()).then_some(RateLosses {
-            single,
-            threefold,
-            tenfold,
-        })
-    }
-
-    /// Whether a probe failed on a seed; none when it was not run.
-    fn failed(&self, probe: &str, trained: Trained) -> Option<bool> {
-        let mut runs = self.probe(probe, trained).map(|(_, curve)| curve).peekable();
-        runs.peek()?;
-        Some(runs.any(|curve| {
-            matches!(curve.run.status, RunStatus::Nonfinite | RunStatus::Contract)
-                || curve.nonfinite_tokens() > 0
-        }))
-    }
-
-    fn probe(
-        &self,
-        name: &str,
-        trained: Trained,
-    ) -> impl Iterator<Item = (Place<'a>, &'b Curve<'a>)> {
-        let without = self.without;
-        self.evidence.probe(name, trained).filter(move |((_, seed), _)| Some(*seed) != without)
-    }
-
-    /// Mean over base runs of what a measure says of each.
-    fn mean_of(&self, trained: Trained, measure: impl Fn(&Curve) -> Option<f64>) -> Option<f64> {
-        let values: Vec<f64> = self
-            .evidence
-            .base(trained)
-            .iter()
-            .filter(|((_, seed), _)| Some(*seed) != self.without)
-            .filter_map(|(_, curve)| measure(curve))
-            .collect();
-        mean(&values)
-    }
-
-    /// Mean over a probe's runs of what a measure says of each beside its base run: the same rung and
-    /// seed, or else the first rung's.
-    fn mean_of_probe(
-        &self,
-        probe: &str,
-        trained: Trained,
-        measure: impl Fn(&Curve, &Curve) -> Option<f64>,
-    ) -> Option<f64> {
-        let base = self.evidence.base(trained);
-        let values: Vec<f64> = self
-            .probe(probe, trained)
-            .filter_map(|(place, curve)| {
-                measure(curve, base.get(&place).or_else(|| base.values().next())?)
-            })
-            .collect();
-        mean(&values)
-    }
-
-    fn zoo(&self) -> &crate::settings::HealthyZoo {
-        &self.evidence.tier.healthy
+        "kv" if evidence.check("kv").is_some_and(|kv| kv.max_value > rules.kv_kl_max_nats) => 0.0,
+        "lr" if is_inert(evidence) => HALF_CREDIT,
+        "batch" if trained == Trained::ByEvaluator && noise_out_of_range(evidence) => HALF_CREDIT,
+        _ => 1.0,
     }
 }
 
-/// Losses at the end of short runs at one, three and ten times the learning rate, nats per token.
-struct RateLosses {
-    single: f64,
-    threefold: Option<f64>,
-    tenfold: Option<f64>,
+/// Whether three times the learning rate moved the weights hardly more than the learning rate itself.
+pub(crate) fn is_inert(evidence: &Evidence) -> bool {
+    let least = evidence.settings.rules.inert_update_ratio;
+    evidence.telemetry.lr_x3_update_ratio.is_some_and(|ratio| ratio < least)
 }
 
-impl RateLosses {
-    /// Mean regret over the learning rates; a loss above ln V is no worse than knowing nothing.
-    fn sensitivity(&self, ln_vocab: f64) -> f64 {
-        let losses: Vec<f64> =
-            [Some(self.single), self.threefold, self.tenfold].into_iter().flatten().collect();
-        let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
-        let regrets: Vec<f64> = losses.iter().map(|loss| loss.min(ln_vocab) - best).collect();
-        mean(&regrets).unwrap_or(0.0).max(0.0)
-    }
-}
-
-/// Logarithm of a gradient norm; a norm of zero is very small, not minus infinity.
-fn ln_of_norm(norm: f64) -> f64 {
-    ln(norm.max(1e-12))
-}
-
-/// `1 / (1 + (max(0, z - 2) / 2)^2)`; a measure that does not apply costs nothing.
-fn score(healthy: Healthy, value: Option<f64>, reference: Option<f64>) -> f64 {
-    let Some(value) = value else { return 1.0 };
-    let centre = reference.map_or(healthy.centre, |reference| healthy.centre.max(reference));
-    let z = (value - centre) / healthy.spread;
-    let beyond = (z - FREE_SPREADS).max(0.0) / HALVING_SPREADS;
-    1.0 / (1.0 + beyond * beyond)
+/// Whether the critical batch lies far from the batch that was used, in sequences.
+fn noise_out_of_range(evidence: &Evidence) -> bool {
+    let rules = &evidence.settings.rules;
+    let critical =
+        evidence.telemetry.gradient_noise.as_ref().and_then(|noise| noise.critical_batch_seqs);
+    let batch =
+        evidence.base(Trained::ByEvaluator).values().map(|curve| curve.run.batch_seqs).max();
+    critical.zip(batch).is_some_and(|(critical, batch)| {
+        let batch = f64::from(batch);
+        !(rules.noise_batches_min * batch..=rules.noise_batches_max * batch).contains(&critical)
+    })
 }

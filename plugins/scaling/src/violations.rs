@@ -85,7 +85,8 @@ fn nonfinite(evidence: &Evidence) -> Option<Finding> {
     let (mut tokens, mut runs) = (0, 0_u32);
     for curve in candidate_curves(evidence) {
         let count = curve.nonfinite_tokens();
-        if count > 0 || curve.run.status == RunStatus::Nonfinite {
+        let weights = curve.run.snapshots.iter().any(|snapshot| snapshot.nonfinite > 0);
+        if count > 0 || weights || curve.run.status == RunStatus::Nonfinite {
             tokens += count;
             runs += 1;
         }
@@ -95,7 +96,7 @@ fn nonfinite(evidence: &Evidence) -> Option<Finding> {
             "SCALE-NONFINITE",
             Severity::Error,
             format!(
-                "losses became NaN or infinite in {runs} base run(s), {tokens} token(s) in all"
+                "losses or weights became NaN or infinite in {runs} base run(s), {tokens} token(s) in all"
             ),
             "bound activations and logits, and lower the learning rate",
         )
@@ -147,9 +148,9 @@ fn permutation(evidence: &Evidence) -> Option<Finding> {
             "SCALE-PERMUTATION",
             Severity::Error,
             format!(
-                "the model gains {:.3} bits a token when the vocabulary keeps its usual order, {} \
-                 standard errors of {error:.3} are allowed",
-                check.gain_bits.value, rules.permutation_sigmas
+                "the model gains {:.3} bits a token when the vocabulary keeps its usual order, over {} paired \
+                 steps and up to {:.3} in one; {} standard errors of {error:.3} are allowed",
+                check.gain_bits.value, check.count, check.max_value, rules.permutation_sigmas
             ),
             "bring no knowledge of particular token numbers",
         )

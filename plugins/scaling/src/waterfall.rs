@@ -4,6 +4,7 @@
 use crate::Contribution;
 use crate::architecture::Architecture;
 use crate::numeric::logistic;
+use crate::recall::Recall;
 use crate::recipe::Recipe;
 use crate::settings::Settings;
 
@@ -32,9 +33,10 @@ fn architecture_bars(settings: &Settings, architecture: &Architecture) -> Vec<Co
     let loss = score(forecast.mean_loss_gain);
     let cost = score(forecast.mean);
     let trend = score(forecast.gain_over_null());
-    let bound = score(forecast.bound_over_null());
+    let bound = architecture.bound_score;
+    let recalled = architecture.gain_score;
     let stable = architecture.quality.value;
-    vec![
+    let mut bars = vec![
         bar(
             "reference_level",
             share * 0.5,
@@ -65,15 +67,31 @@ fn architecture_bars(settings: &Settings, architecture: &Architecture) -> Vec<Co
                 forecast.std_error
             ),
         ),
-        bar(
-            "stability",
-            share * (stable - bound),
-            format!(
-                "stability is {:.3}; its square root multiplies the score",
-                architecture.stability
-            ),
+    ];
+    if let Some(recall) = &architecture.recall {
+        bars.push(bar("recall", share * (recalled - bound), recall_in_words(recall)));
+    }
+    bars.push(bar(
+        "stability",
+        share * (stable - recalled),
+        format!("stability is {:.3}; its square root multiplies the score", architecture.stability),
+    ));
+    bars
+}
+
+fn recall_in_words(recall: &Recall) -> String {
+    match recall.score {
+        Some(score) => format!(
+            "it recalls {:.1} % of the pairs it has read, the reference {:.1} %: {score:.3} of what is \
+             beyond chance",
+            100.0 * recall.accuracy,
+            100.0 * recall.reference
         ),
-    ]
+        None => format!(
+            "the reference recalls {:.1} % of the pairs only, so recall says nothing here",
+            100.0 * recall.reference
+        ),
+    }
 }
 
 fn trend_in_words(settings: &Settings, slope: f64) -> String {

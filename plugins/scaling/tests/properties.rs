@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::indexing_slicing, reason = "synthetic inputs")]
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
+#[allow(dead_code, reason = "shared with the other tests")]
 mod kit;
 
 use kit::{EQUAL, Model, Sequence, telemetry};
@@ -29,7 +30,7 @@ fn score(telemetry: &Telemetry) -> Report {
     assert!(report.contributions.iter().all(|b| b.value.is_finite() && b.explanation.len() <= 300));
     for metric in &report.metrics {
         assert!(metric.value.is_finite(), "{metric:?}");
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
         assert!(metric.name.len() <= 64 && metric.name.chars().all(plain), "{metric:?}");
         let same = |other: &&prism_plugin_scaling::Metric| other.name == metric.name;
         assert_eq!(report.metrics.iter().filter(same).count(), 1, "{}", metric.name);
@@ -300,7 +301,7 @@ fn candidate(telemetry: &mut Telemetry) -> &mut Run {
 
 #[test]
 fn contradictions_are_refused() {
-    let spoil: Spoilers<20> = [
+    let spoil: Spoilers<26> = [
         ("values", |t| candidate(t).nll_sum_nats.truncate(149)),
         ("values", |t| candidate(t).grad_norm.truncate(10)),
         ("steps", |t| candidate(t).steps_done = 151),
@@ -324,6 +325,17 @@ fn contradictions_are_refused() {
         ("not given", |t| t.sizes.clear()),
         ("vocabulary", |t| t.vocab_size = 1),
         ("reference run", |t| t.runs[0].nonfinite_count[0] = 1),
+        ("learning rate", |t| candidate(t).lr_mult = 0.0),
+        ("than were asked", |t| {
+            (candidate(t).query_count, candidate(t).right_count) = (vec![2; 150], vec![3; 150]);
+        }),
+        ("go together", |t| candidate(t).nll_late_nats = vec![1.0; 150]),
+        ("cannot be", |t| {
+            candidate(t).layers = kit::layer_rows(&[0], 1);
+            candidate(t).layers[0].act_rms = Some(-1.0);
+        }),
+        ("by a ratio", |t| t.lr_x3_update_ratio = Some(f64::NAN)),
+        ("outside its range", |t| t.checks[0].kl_mean = Some(f64::INFINITY)),
     ];
     for (word, spoil) in spoil {
         let mut spoilt = telemetry(EQUAL);
@@ -373,9 +385,9 @@ fn settings_that_cannot_work_and_unknown_tiers_are_refused() {
     ] {
         assert!(matches!(analyse(text, &sound), Err(PolicyError::BadSettings(_))), "{text}");
     }
-    let mut proxy = sound.clone();
-    proxy.tier = "proxy".into();
-    assert!(matches!(analyse("{}", &proxy), Err(PolicyError::Unsupported(_))));
+    let mut galaxy = sound.clone();
+    galaxy.tier = "galaxy".into();
+    assert!(matches!(analyse("{}", &galaxy), Err(PolicyError::Unsupported(_))));
     let demanding = r#"{"required_checks":["permutation"]}"#;
     assert!(matches!(analyse(demanding, &sound), Err(PolicyError::InvalidFacts(_))));
 }
@@ -399,7 +411,11 @@ fn defaults_and_schema_name_the_same_keys() {
         );
     }
     let tier = &schema["properties"]["tiers"]["additionalProperties"]["properties"];
-    assert_eq!(keys(tier), keys(&defaults["tiers"]["smoke"]));
-    assert_eq!(keys(&tier["healthy"]["properties"]), keys(&defaults["tiers"]["smoke"]["healthy"]));
+    for name in ["smoke", "proxy", "scale"] {
+        let card = &defaults["tiers"][name];
+        assert_eq!(keys(tier), keys(card), "{name}");
+        assert_eq!(keys(&tier["recall"]["properties"]), keys(&card["recall"]), "{name}");
+        assert_eq!(keys(&tier["healthy"]["properties"]), keys(&card["healthy"]), "{name}");
+    }
     assert!(Settings::parse("{}").expect("defaults").problems().is_empty());
 }

@@ -2,7 +2,9 @@
 
 use prism_domain::policy::InvalidAnswer;
 use prism_domain::scaling::{PairedDifference, Report, ScalingInput, ScalingOutcome};
-use prism_domain::telemetry::{Check, Role, Run, RunStatus, Size};
+use prism_domain::telemetry::{
+    Check, LayerKind, LayerRow, NoiseScale, Role, Run, RunStatus, Size, Trust, WeightSnapshot,
+};
 
 use super::{
     contributions_from_wit, estimate_from_wit, findings_from_wit, kind_to_wit, metrics_from_wit,
@@ -30,6 +32,8 @@ pub(crate) fn question(input: &ScalingInput) -> wit::Telemetry {
         runs: telemetry.runs.iter().map(run).collect(),
         checks: telemetry.checks.iter().map(|(name, made)| check(name, made)).collect(),
         hooks: telemetry.hooks.iter().map(hook).collect(),
+        gradient_noise: telemetry.gns.as_ref().map(noise_scale),
+        lr_x3_update_ratio: telemetry.probe_effect.lr_x3_update_ratio,
         anomalies: telemetry.anomalies.iter().map(anomaly).collect(),
     }
 }
@@ -102,20 +106,33 @@ fn run(run: &Run) -> wit::Run {
         role: role(run.role),
         probe: run.probe.clone(),
         size_id: run.size_id.clone(),
+        d_model: run.d_model,
+        n_layer: run.n_layer,
         seed_index: run.seed_idx,
         own_recipe: run.own_recipe,
         steps_planned: run.steps_planned,
         steps_done: run.steps_done,
         batch_seqs: run.batch_seqs,
         seq_len: run.seq_len,
+        lr_mult: run.lr_mult,
+        order_id: run.order_id.clone(),
         status: status(run.status),
+        error: run.error.clone(),
         nll_sum_nats: cols.nll_sum.clone(),
         token_count: cols.n_tok.clone(),
         byte_count: cols.n_bytes.clone(),
         nonfinite_count: cols.nonfinite.clone(),
+        nll_early_nats: cols.nll_early.clone(),
+        nll_late_nats: cols.nll_late.clone(),
+        right_count: cols.n_right.clone(),
+        query_count: cols.n_query.clone(),
         worker_cpu_ms: cols.worker_cpu_ms.clone(),
+        gpu_ms: cols.gpu_ms.clone(),
         logit_absmax: cols.logit_absmax.clone(),
         grad_norm: cols.grad_norm.clone(),
+        clip_hit: cols.clip_hit.clone(),
+        layers: run.layers.iter().map(layer_row).collect(),
+        snapshots: run.snapshots.iter().map(snapshot).collect(),
         val_full_bpb: val.and_then(|val| val.full_bpb),
         val_strict_bpb: val.and_then(|val| val.strict_bpb),
         val_gap_std_error: val.and_then(|val| val.gap_se),
@@ -123,10 +140,12 @@ fn run(run: &Run) -> wit::Run {
 }
 
 fn check(name: &str, made: &Check) -> wit::Check {
+    // A divergence of nothing comes out a hair below zero at times; a gain may really be negative.
+    let max_value = if name == "permutation" { made.max } else { made.max.max(0.0) };
     wit::Check {
         name: name.to_owned(),
         count: made.n,
-        max_value: made.max,
+        max_value,
         violation_fraction: made.viol_frac,
         gain_bits: Estimate {
             value: made.gain_bits_mean,
@@ -134,5 +153,58 @@ fn check(name: &str, made: &Check) -> wit::Check {
             samples: made.n,
         },
         tolerance: made.tol,
+        kl_mean: made.kl_mean.map(|kl| kl.max(0.0)),
+        slope: made.slope,
+    }
+}
+
+fn layer_row(row: &LayerRow) -> wit::LayerRow {
+    wit::LayerRow {
+        step: row.step,
+        layer: row.layer,
+        kind: match row.kind {
+            LayerKind::Block => wit::LayerKind::Block,
+            LayerKind::Attention => wit::LayerKind::Attention,
+            LayerKind::Router => wit::LayerKind::Router,
+            LayerKind::Embedding => wit::LayerKind::Embedding,
+            LayerKind::Head => wit::LayerKind::Head,
+            LayerKind::Weights => wit::LayerKind::Weights,
+        },
+        trust: match row.trust {
+            Trust::Scorer => wit::Trust::Scorer,
+            Trust::Attested => wit::Trust::Attested,
+            Trust::Reported => wit::Trust::Reported,
+        },
+        act_rms: row.act_rms,
+        act_absmax: row.act_absmax,
+        act_channel_kurtosis: row.act_chan_kurt,
+        act_nonfinite: row.act_nonfinite,
+        grad_rms: row.grad_rms,
+        attention_logit_absmax: row.attn_logit_absmax,
+        attention_entropy_fraction: row.attn_entropy_frac,
+        weight_rms: row.weight_rms,
+        update_ratio: row.update_ratio,
+        dead_fraction: row.dead_param_frac,
+        router_load: row.router_load.clone(),
+    }
+}
+
+fn snapshot(taken: &WeightSnapshot) -> wit::Snapshot {
+    wit::Snapshot {
+        step: taken.step,
+        nonfinite: taken.nonfinite,
+        update_ratio: taken.update_ratio,
+        dead_fraction: taken.dead_param_frac,
+    }
+}
+
+fn noise_scale(noise: &NoiseScale) -> wit::NoiseScale {
+    wit::NoiseScale {
+        small_seqs: noise.b_small,
+        big_seqs: noise.b_big,
+        pairs: noise.pairs,
+        gradient_square: noise.g2,
+        noise_trace: noise.tr_sigma,
+        critical_batch_seqs: noise.b_simple_seqs,
     }
 }

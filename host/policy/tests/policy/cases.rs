@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prism_domain::policy::Slot;
+use prism_policy::Limits;
 use serde_json::Value;
 
 use crate::kit::EMBEDDED;
@@ -55,4 +56,43 @@ fn components_answer_as_expected_and_as_their_native_twins() {
             assert_eq!(again.fuel_used, call.fuel_used, "{name}: two prices for one question");
         }
     }
+}
+
+/// Repeats every column of a run, and its rows of layers, `times` over.
+fn stretch(run: &mut Value, times: usize) {
+    let steps = run["steps_done"].as_u64().expect("steps");
+    for name in ["steps_planned", "steps_done"] {
+        run[name] = Value::from(steps * times as u64);
+    }
+    let columns = run.as_object_mut().expect("a run").values_mut().filter_map(Value::as_array_mut);
+    for column in columns {
+        *column = std::iter::repeat_n(&*column, times).flatten().cloned().collect();
+    }
+}
+
+#[test]
+fn telemetry_of_a_large_tier_takes_a_small_part_of_the_fuel() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/scaling/cases");
+    let path = folder.join("whole-telemetry-of-an-equal-model/input.json");
+    let mut case = json(&fs::read_to_string(path).expect("input.json"));
+    let runs = case["input"]["runs"].as_array_mut().expect("runs");
+    let base = |run: &Value| run["probe"] == "base";
+    let mut more = Vec::new();
+    for seed in 2..6 {
+        for run in runs.iter().filter(|run| base(run) && run["seed_index"] == 0) {
+            let mut again = run.clone();
+            again["seed_index"] = Value::from(seed);
+            again["run_id"] = Value::from(format!("{}-{seed}", run["run_id"]));
+            more.push(again);
+        }
+    }
+    runs.extend(more);
+    runs.iter_mut().for_each(|run| stretch(run, 40));
+    let text = case.to_string();
+    assert!(text.len() > 3 << 20, "{} bytes is less than the most that is read", text.len());
+
+    let call = EMBEDDED.0.loaded().run_case(Slot::Scaling, &text).expect("an answer");
+    assert!(json(&call.answer)["Ok"]["quality"].as_f64().is_some_and(|quality| quality > 0.3));
+    let limit = Limits::of(Slot::Scaling).fuel;
+    assert!(call.fuel_used < limit / 4, "{} of {limit}, {} us", call.fuel_used, call.wall_us);
 }

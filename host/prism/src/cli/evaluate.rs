@@ -14,6 +14,7 @@ use prism_domain::review::ReviewDecision;
 use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
 use prism_domain::time::Clock as _;
 use prism_pipeline::{Beacon, check_upload, project_tree};
+use serde::Serialize;
 
 use super::bundle::Bundle;
 use super::{check, output, runtime};
@@ -31,6 +32,16 @@ pub(super) struct Arguments {
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// What `--json` prints: the whole report, and under which plan and policies it came about.
+#[derive(Serialize)]
+struct Evaluated<'a> {
+    tier: String,
+    plan: &'a str,
+    policy_set: String,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -65,9 +76,15 @@ pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<E
     if let Some(path) = &arguments.telemetry {
         std::fs::write(path, &measured.raw)?;
     }
+    let tier = measured.telemetry.tier.clone();
     let scored = policies.analyse(&ScalingInput { telemetry: measured.telemetry })?.answer;
     if arguments.json {
-        output::json(&scored)?;
+        output::json(&Evaluated {
+            tier,
+            plan: &job.plan,
+            policy_set: policies.digest().to_string(),
+            report: &scored,
+        })?;
     } else {
         tell(&scored);
     }

@@ -7,6 +7,7 @@ mod worker;
 mod check;
 mod submit;
 mod evaluate;
+mod calibrate;
 mod weights;
 mod demo;
 mod doctor;
@@ -51,6 +52,8 @@ enum Verb {
     Submit(submit::Arguments),
     /// Train and measure a project in the sandbox and score it, without a server.
     Evaluate(evaluate::Arguments),
+    /// Fit the scaling policy's calibration card again, from reports of healthy models.
+    Calibrate(calibrate::Arguments),
     /// Show the weights in force and where each comes from.
     Weights(weights::Arguments),
     /// Start a PRISM, send it the bundled example projects, show what becomes of them.
@@ -69,6 +72,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Check(arguments) => check::run(&settings, &arguments),
             Verb::Submit(arguments) => submit::run(&settings, &arguments),
             Verb::Evaluate(arguments) => evaluate::run(settings, &arguments),
+            Verb::Calibrate(arguments) => calibrate::run(&settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
             Verb::Demo(arguments) => demo::run(settings, &arguments),
             Verb::Doctor(arguments) => doctor::run(&settings, &arguments),
