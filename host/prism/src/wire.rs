@@ -24,8 +24,8 @@ const RETRY_MS: i64 = 2_000;
 const MACHINE_RETRY_MS: i64 = 5_000;
 /// How long a hold waits for an operator, milliseconds: two weeks.
 const HOLD_EXPIRY_MS: i64 = 14 * 86_400_000;
-/// Paired seeds of an evaluation: what every built-in plan measures, neither fewer nor more.
-pub(crate) const PLAN_SEEDS: usize = 2;
+/// Paired seeds of an evaluation under a plan that does not say.
+const PLAN_SEEDS: usize = 2;
 /// Name of the key that seeds are derived from.
 const BEACON: &str = "beacon";
 
@@ -71,7 +71,7 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
         config: PipelineConfig {
             epoch: settings.epoch,
             plan: settings.evaluation.plan.clone(),
-            seeds: PLAN_SEEDS,
+            seeds: plan_seeds(settings),
             lease_ms: settings.lease_ms,
             max_attempts: settings.max_attempts,
             retry_ms: RETRY_MS,
@@ -83,6 +83,11 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
         wake: Arc::default(),
         boundary: crash_hook(settings.crash_at.as_deref())?,
     })
+}
+
+/// How many paired seeds the configured plan measures.
+pub(crate) fn plan_seeds(settings: &Settings) -> usize {
+    prism_evaluation::plan_seeds(&settings.evaluation.plan).unwrap_or(PLAN_SEEDS)
 }
 
 /// The door decides how large an upload may be. What it once let in is still read after the setting

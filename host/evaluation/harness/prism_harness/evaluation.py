@@ -51,7 +51,7 @@ class Evaluation:
         self._total_ms = scale * sum(self._lane_ms(lane) for lane in lanes)
         for lane in lanes:
             for rung in self._job.rungs:
-                for seed_idx, seed in enumerate(self._job.seeds):
+                for seed_idx, seed in enumerate(self._job.seeds[: rung.seeds]):
                     self._one_run(lane, rung, seed_idx, seed, scale)
         return telemetry.assemble(
             self._job, self._bench, self._corpus, self._choices, self._results, self._cached_rows,
@@ -80,14 +80,14 @@ class Evaluation:
     def _lane_ms(self, lane: Lane) -> float:
         batch = self._batches.get(lane, self._plan["batch_seqs"])
         return sum(
-            self._step_ms[lane, rung.size_id] * ladder.scaled_steps(self._plan, rung, 1.0, batch) * len(self._job.seeds)
+            self._step_ms[lane, rung.size_id] * ladder.scaled_steps(self._plan, rung, 1.0, batch) * rung.seeds
             for rung in self._job.rungs
         )
 
     def _use_cached_reference(self, scale: float) -> bool:
         """Splices in reference runs of an earlier evaluation, when they are of the very same rows and length."""
         wanted = {(rung.size_id, order_id(seed), ladder.scaled_steps(self._plan, rung, scale, self._plan["batch_seqs"]))
-                  for rung in self._job.rungs for seed in self._job.seeds}
+                  for rung in self._job.rungs for seed in self._job.seeds[: rung.seeds]}
         rows = {(row.get("size_id"), row.get("order_id"), row.get("steps_planned")): row
                 for row in self._job.reference_runs if row.get("role") == "reference" and not row.get("own_recipe")}
         sizes = {size.get("size_id") for size in self._job.reference_sizes if size.get("role") == "reference"}

@@ -12,7 +12,7 @@ from .faults import INTERNAL, Fault
 from .job import Job
 from .peer import Bench
 from .project import ARCHITECTURE_HOOKS, HOOKS
-from .streams import Streams
+from .streams import Streams, packed
 from .training_run import RunResult
 
 BYTES_MAX = 4 * 1024 * 1024
@@ -23,7 +23,7 @@ def assemble(
     cached: list[dict], checks: dict, timing: dict,
 ) -> dict:
     """The document; a defect of ours that would make it invalid is a platform fault."""
-    permutation = choices.permutation(job.plan["vocab_size"])
+    permutation = packed(choices.permutation(job.plan["vocab_size"]))
     runs = [_finished(result.row) for result in results] + cached
     if job.has_own_recipe:
         runs += [_same_as(run) for run in runs if run["role"] == "reference"]
@@ -40,7 +40,8 @@ def assemble(
             "train_sha256": corpus.train_sha256,
             "val_sha256": corpus.val_sha256,
             "vocab_size": job.plan["vocab_size"],
-            "bytes_per_token": 1.0,
+            "bytes_per_token": corpus.bytes_per_token,
+            "tokenizer_sha256": corpus.tokenizer_sha256,
             "perm_commit": choices.commitment(permutation),
             "perm_revealed": permutation.hex(),
             "salt_revealed": choices.salt,

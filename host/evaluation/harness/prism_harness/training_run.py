@@ -86,7 +86,7 @@ def train(bench: Bench, corpus: Corpus, plan: RunPlan, progress: Callable[[int, 
         commitments += _commitments(plan.audited.get(step, ()), weights, rows, logits, held_out=False)
         reported = peer.step(rows)
         values.update(
-            step=step, wall_ms=(time.monotonic() - started) * 1000.0, worker_cpu_ms=(peer.cpu_s() - cpu_started) * 1000.0,
+            step=step, n_bytes=corpus.count_bytes(rows[:, 1:]), wall_ms=(time.monotonic() - started) * 1000.0, worker_cpu_ms=(peer.cpu_s() - cpu_started) * 1000.0,
             gpu_ms=None, grad_norm=reported["grad_norm"], lr=reported["lr"], loss_reported=reported["loss"],
             clip_hit=None if reported["grad_norm"] is None else int(reported["grad_norm"] > 1.0),
         )
@@ -120,8 +120,9 @@ def held_out(peer: Peer, corpus: Corpus, plan: RunPlan, result: RunResult, setti
         here = [(cut, [r - start for r in chosen if start <= r < start + len(chunk)]) for cut, chosen in cuts.items()]
         result.commitments += _commitments([c for c in here if c[1]], result.last, chunk, logits, held_out=True)
     flat = torch.cat(nll)
-    result.row["val"] = {"full_bpb": float(flat.mean()) / scoring.LN2, "strict_bpb": None, "gap_se": None,
-                         "n_full": flat.numel(), "n_strict": 0}
+    n_bytes = max(1, corpus.count_bytes(rows[:, 1:]))
+    result.row["val"] = {"full_bpb": float(flat.sum()) / scoring.LN2 / n_bytes, "strict_bpb": None, "gap_se": None,
+                         "n_full": flat.numel(), "n_bytes": n_bytes, "n_strict": 0}
 
 
 def _commitments(audits, weights: Snapshot, rows: torch.Tensor, logits: torch.Tensor, held_out: bool) -> list[Commitment]:

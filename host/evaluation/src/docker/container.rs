@@ -7,7 +7,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ResourcesUlimits,
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType,
+    ResourcesUlimits,
 };
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::StreamExt as _;
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Image, REQUEST_WITHIN, answered, leftovers};
 use crate::config::EvaluationConfig;
-use crate::spec::{self, JOB_DIR};
+use crate::spec::{self, Bound, JOB_DIR};
 
 /// Open files per process.
 const OPEN_FILES_MAX: i64 = 1_024;
@@ -79,6 +80,19 @@ fn host_config(config: &EvaluationConfig) -> HostConfig {
         device_requests: (config.docker.gpus > 0).then(|| vec![gpus(config.docker.gpus)]),
         ..HostConfig::default()
     }
+}
+
+/// Bind mounts for what is not copied into the job. The engine takes the paths as its own: where
+/// PRISM itself runs in a container, the folder of corpora has to be at the same path outside.
+pub(super) fn mounts(bound: &[Bound]) -> Vec<Mount> {
+    let mount = |Bound { path, source }: &Bound| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.to_string_lossy().into_owned()),
+        target: Some(format!("{JOB_DIR}/{path}")),
+        read_only: Some(true),
+        ..Mount::default()
+    };
+    bound.iter().map(mount).collect()
 }
 
 fn gpus(count: u16) -> DeviceRequest {

@@ -10,6 +10,7 @@ mod evaluate;
 mod weights;
 mod demo;
 mod doctor;
+mod corpus;
 mod client;
 mod bundle;
 
@@ -55,6 +56,8 @@ enum Verb {
     Weights(weights::Arguments),
     /// Start a PRISM, send it the bundled example projects, show what becomes of them.
     Demo(demo::Arguments),
+    /// Prepare the text that tiers beyond smoke are measured on, or hold it against its lock.
+    Corpus(corpus::Arguments),
     /// Check what this machine lacks to run PRISM.
     Doctor(doctor::Arguments),
 }
@@ -71,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Evaluate(arguments) => evaluate::run(settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
             Verb::Demo(arguments) => demo::run(settings, &arguments),
+            Verb::Corpus(arguments) => corpus::run(&settings, &arguments),
             Verb::Doctor(arguments) => doctor::run(&settings, &arguments),
         });
     match outcome {
