@@ -150,10 +150,7 @@ pub(crate) fn job_tree(
         Corpus::Prepared(prepared) => {
             tree.file(TOKEN_BYTES_PATH, Access::Scorer, prepared.token_bytes.clone());
             let [train, val] = prepared.train_and_val();
-            vec![
-                Bound { path: TRAIN_PATH, source: train },
-                Bound { path: VAL_PATH, source: val },
-            ]
+            vec![Bound { path: TRAIN_PATH, source: train }, Bound { path: VAL_PATH, source: val }]
         }
     };
     match &config.harness_dir {

@@ -32,7 +32,8 @@ const FILES: [&str; 5] =
 /// Documents of real text, some of them twice.
 fn documents() -> Vec<String> {
     let text = include_str!("../corpus/smoke/val.txt");
-    let mut documents: Vec<String> = text.split("\n\n").map(|text| text.trim().to_owned()).collect();
+    let mut documents: Vec<String> =
+        text.split("\n\n").map(|text| text.trim().to_owned()).collect();
     documents.retain(|text| !text.is_empty());
     documents.extend_from_within(..40);
     documents
@@ -144,7 +145,10 @@ fn the_same_inputs_give_the_same_bytes() {
     let input = folder.path().join("documents.jsonl");
     prepare(&preparation(&input, &again), &|_, _, _| {}).expect("prepared");
     for name in FILES {
-        assert!(fs::read(corpus.join(name)).expect("one") == fs::read(again.join(name)).expect("two"), "{name}");
+        assert!(
+            fs::read(corpus.join(name)).expect("one") == fs::read(again.join(name)).expect("two"),
+            "{name}"
+        );
     }
 }
 
@@ -169,7 +173,10 @@ fn parquet_and_json_lines_and_plain_text_give_the_same_tokens() {
         let lock = lock.expect(name);
         assert_eq!(lock.inputs.len(), if name == "parts" { 2 } else { 1 });
         for file in ["train.bin", "val.bin", "tokenizer.json"] {
-            assert!(fs::read(corpus.join(file)).expect("one") == fs::read(out.join(file)).expect("two"), "{name} {file}");
+            assert!(
+                fs::read(corpus.join(file)).expect("one") == fs::read(out.join(file)).expect("two"),
+                "{name} {file}"
+            );
         }
     }
 }
@@ -282,7 +289,9 @@ async fn a_project_is_measured_on_tokens_in_bits_per_byte() {
     }
     assert_eq!(raw["tier"], "proxy");
     let ratio = lock.train.bytes as f64 / lock.train.tokens as f64;
-    assert!(ratio > 1.5 && (data["bytes_per_token"].as_f64().expect("a number") - ratio).abs() < 1e-9);
+    assert!(
+        ratio > 1.5 && (data["bytes_per_token"].as_f64().expect("a number") - ratio).abs() < 1e-9
+    );
     assert_eq!(data["perm_revealed"].as_str().expect("text").len(), 512 * 2 * 2);
     for run in &measured.telemetry.runs {
         let sum = |column: &[u32]| column.iter().map(|n| f64::from(*n)).sum::<f64>();

@@ -25,8 +25,7 @@ const ROWS: usize = 256;
 const TEXT: &str = "text";
 
 /// What is done with each document: it gets the text and how far the shard has been read, in bytes.
-pub(super) type Visit<'a> =
-    &'a mut dyn FnMut(&str, u64) -> Result<ControlFlow<()>, CorpusError>;
+pub(super) type Visit<'a> = &'a mut dyn FnMut(&str, u64) -> Result<ControlFlow<()>, CorpusError>;
 
 /// Calls `visit` for each document of the shard that holds more than white space, until it breaks.
 pub(super) fn read(shard: &Shard, visit: Visit<'_>) -> Result<ControlFlow<()>, CorpusError> {

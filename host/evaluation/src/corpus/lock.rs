@@ -26,7 +26,8 @@ pub(super) const TOKEN_WIDTH: u64 = 2;
 /// Opens each document and stands for no text. No text is ever encoded to it.
 pub(super) const DOCUMENT_TOKEN: u16 = 0;
 /// How a document is put on its side of the split.
-pub(super) const SPLIT_RULE: &str = "first 8 bytes of sha256(document), big-endian, below val_below";
+pub(super) const SPLIT_RULE: &str =
+    "first 8 bytes of sha256(document), big-endian, below val_below";
 /// The largest lock that is read, bytes.
 const LOCK_BYTES_MAX: u64 = 16 << 20;
 /// The longest part of a name.

@@ -276,9 +276,9 @@ struct Keys {
 impl Keys {
     fn of(text: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let mut numbers = digest.chunks_exact(8).map(|chunk| {
-            chunk.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
-        });
+        let mut numbers = digest
+            .chunks_exact(8)
+            .map(|chunk| chunk.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
         Self { split: numbers.next().unwrap_or(0), sample: numbers.next().unwrap_or(0) }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use prism_domain::evaluation::EvaluationFault;
 
+use super::CorpusError;
 use super::lock::{
     CorpusId, CorpusLock, LOCK_FILE, TOKEN_BYTES_FILE, TOKENIZER_FILE, TRAIN_FILE, VAL_FILE,
 };
 use super::verify::{Verified, verify_again};
-use super::CorpusError;
 use crate::{embedded, fault};
 
 /// A corpus that may be measured on.
@@ -69,9 +69,10 @@ impl Corpora {
 
     fn find_prepared(&self, name: &str) -> Result<Prepared, CorpusError> {
         let id = CorpusId::parse(name)?;
-        let parent = self.folder.as_deref().ok_or_else(|| {
-            CorpusError::Request("no folder of corpora is configured".to_owned())
-        })?;
+        let parent = self
+            .folder
+            .as_deref()
+            .ok_or_else(|| CorpusError::Request("no folder of corpora is configured".to_owned()))?;
         let folder = id.below(parent);
         let folder = folder.canonicalize().map_err(CorpusError::io("find", id.as_str()))?;
         // The lock on the map is held while files are read: evaluations that begin together wait for

@@ -44,7 +44,9 @@ impl ByteBpe {
             .build();
         let words = splitter();
         let split = |text: &str| -> Result<Vec<String>, Failure> {
-            use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
+            use tokenizers::{
+                OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _,
+            };
             let mut pieces = PreTokenizedString::from(text);
             words.pre_tokenize(&mut pieces)?;
             let pieces = pieces.get_splits(OffsetReferential::Original, OffsetType::Byte);

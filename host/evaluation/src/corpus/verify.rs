@@ -8,8 +8,8 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::lock::{CorpusLock, LOCK_FILE, LockedFile};
 use super::CorpusError;
+use super::lock::{CorpusLock, LOCK_FILE, LockedFile};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 1 << 20;
@@ -81,8 +81,8 @@ pub(super) fn verify_again(
 }
 
 fn stamp_of(folder: &Path, file: &LockedFile) -> Result<Stamp, CorpusError> {
-    let about = std::fs::metadata(folder.join(&file.name))
-        .map_err(CorpusError::io("find", &file.name))?;
+    let about =
+        std::fs::metadata(folder.join(&file.name)).map_err(CorpusError::io("find", &file.name))?;
     if !about.is_file() {
         return Err(CorpusError::changed(&file.name, "is not a file"));
     }

@@ -219,4 +219,13 @@ mod tests {
         let requests = host_config(&config).device_requests.expect("a request");
         assert_eq!(requests.first().and_then(|request| request.count), Some(1));
     }
+
+    #[test]
+    fn what_is_bound_can_only_be_read_and_lies_in_the_job() {
+        let bound = Bound { path: "data/val.bin", source: "/texts/a/1/val.bin".into() };
+        let [mount] = <[Mount; 1]>::try_from(mounts(&[bound])).expect("one");
+        assert_eq!((mount.typ, mount.read_only), (Some(MountType::BIND), Some(true)));
+        assert_eq!(mount.source.as_deref(), Some("/texts/a/1/val.bin"));
+        assert_eq!(mount.target.as_deref(), Some("/job/data/val.bin"));
+    }
 }

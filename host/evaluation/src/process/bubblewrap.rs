@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::config::EvaluationConfig;
-use crate::spec::{Bound, self, Isolation, JOB_DIR};
+use crate::spec::{self, Bound, Isolation, JOB_DIR};
 
 /// System folders that hold programs and libraries; on a merged `/usr` they are links into it.
 const SYSTEM_FOLDERS: [&str; 5] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64"];

@@ -150,7 +150,8 @@ impl Settings {
             .text(&["PRISM_DATABASE_URL", "CHALLENGE_DATABASE_URL"])
             .or(file.database_url)
             .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("prism.sqlite3").display()));
-        let evaluation = read.evaluation(file.evaluation.unwrap_or_default(), file.tier, &data_dir)?;
+        let evaluation =
+            read.evaluation(file.evaluation.unwrap_or_default(), file.tier, &data_dir)?;
         Ok(Self {
             bind: read.bind(file.bind)?,
             slug: read
