@@ -9,6 +9,7 @@ mod verify;
 mod shelf;
 mod shards;
 mod documents;
+mod sample;
 mod tokenizer;
 mod writer;
 mod prepare;

@@ -3,11 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 #![allow(clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "counts are small here")]
 
 mod kit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -212,7 +214,6 @@ fn reading_stops_at_the_limit_and_bad_inputs_are_named() {
 
 /// Writes to a file as if nothing had happened: same size, same time of modification.
 fn tamper(path: &Path, at: usize) {
-    use std::os::unix::fs::PermissionsExt as _;
     let before = fs::metadata(path).and_then(|about| about.modified()).expect("a time");
     let mut bytes = fs::read(path).expect("read");
     bytes[at] ^= 1;
@@ -364,7 +365,6 @@ async fn permissions_alone_hide_the_text_from_the_submission() {
         return;
     }
     let (folder, corpus, _) = prepared();
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(corpus.join("val.bin")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o444);
     let mut lab = Lab::with_script(BackendKind::Process, kit::REACH);

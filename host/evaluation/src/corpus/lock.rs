@@ -1,6 +1,7 @@
 //! What a corpus is: the schema of `corpus.lock`, and the names of the files beside it.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -180,7 +181,6 @@ pub struct InputFile {
 impl CorpusLock {
     /// Reads the lock in `folder` and checks it against itself; also returns its bytes.
     pub(super) fn read(folder: &Path) -> Result<(Self, Vec<u8>), CorpusError> {
-        use std::io::Read as _;
         let mut raw = Vec::new();
         std::fs::File::open(folder.join(LOCK_FILE))
             .and_then(|file| file.take(LOCK_BYTES_MAX).read_to_end(&mut raw))

@@ -6,12 +6,11 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use super::lock::{
     CorpusId, CorpusLock, DOCUMENT_TOKEN, InputFile, LOCK_FILE, LockedFile, Part, SCHEMA,
     SPLIT_RULE, Split, TOKEN_BYTES_FILE, TOKENIZER_FILE, TRAIN_FILE, TokenizerFacts, VAL_FILE,
 };
+use super::sample::{Keys, Sample};
 use super::shards::Shard;
 use super::tokenizer::{ByteBpe, VOCAB_MAX, VOCAB_MIN};
 use super::verify::sha256_of_file;
@@ -201,7 +200,7 @@ impl Job<'_> {
 
     /// The tokenizer, and on how many bytes it was trained.
     fn train(&self, shards: &[Shard]) -> Result<(ByteBpe, u64), CorpusError> {
-        let mut sample = Sample::default();
+        let mut sample = Sample::of_at_most(TOKENIZER_TEXT_BYTES);
         self.documents(shards, Stage::Sampling, &mut |_, text| {
             let keys = Keys::of(text);
             if keys.split >= self.val_below {
@@ -210,7 +209,7 @@ impl Job<'_> {
             Ok(())
         })?;
         (self.told)(Stage::Training, 0, 0);
-        let trained_bytes = sample.bytes;
+        let trained_bytes = sample.bytes();
         Ok((ByteBpe::train(sample.into_texts(), self.wanted.vocab_size)?, trained_bytes))
     }
 
@@ -263,56 +262,6 @@ impl Job<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Two numbers that follow from a document's text, independent of each other. The same text is
-/// always on the same side of the split, wherever it occurs.
-struct Keys {
-    split: u64,
-    sample: u64,
-}
-
-impl Keys {
-    fn of(text: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let mut numbers = digest
-            .chunks_exact(8)
-            .map(|chunk| chunk.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
-        Self { split: numbers.next().unwrap_or(0), sample: numbers.next().unwrap_or(0) }
-    }
-}
-
-/// An even sample of documents that takes bounded memory: those whose number is below a bound, which
-/// is halved whenever they become too many.
-struct Sample {
-    texts: Vec<(u64, String)>,
-    bytes: u64,
-    bound: u64,
-}
-
-impl Default for Sample {
-    fn default() -> Self {
-        Self { texts: Vec::new(), bytes: 0, bound: u64::MAX }
-    }
-}
-
-impl Sample {
-    fn offer(&mut self, text: &str, key: u64) {
-        if key > self.bound {
-            return;
-        }
-        self.texts.push((key, text.to_owned()));
-        self.bytes += text.len() as u64;
-        while self.bytes > TOKENIZER_TEXT_BYTES && self.bound > 0 {
-            self.bound /= 2;
-            self.texts.retain(|(key, _)| *key <= self.bound);
-            self.bytes = self.texts.iter().map(|(_, text)| text.len() as u64).sum();
-        }
-    }
-
-    fn into_texts(self) -> Vec<String> {
-        self.texts.into_iter().map(|(_, text)| text).collect()
     }
 }
 

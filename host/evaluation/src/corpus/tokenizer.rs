@@ -8,7 +8,10 @@ use std::collections::HashSet;
 
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Model as _, Tokenizer};
+use tokenizers::{
+    AddedToken, Model as _, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _,
+    Tokenizer, Trainer as _,
+};
 
 use super::CorpusError;
 use super::lock::DOCUMENT_TOKEN;
@@ -52,7 +55,6 @@ impl ByteBpe {
             let pieces = pieces.get_splits(OffsetReferential::Original, OffsetType::Byte);
             Ok(pieces.into_iter().map(|(piece, ..)| piece.to_owned()).collect())
         };
-        use tokenizers::Trainer as _;
         trainer.feed(texts.into_iter(), split).map_err(failed)?;
         let mut model = BPE::default();
         trainer.train(&mut model).map_err(failed)?;
