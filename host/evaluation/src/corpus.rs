@@ -59,8 +59,8 @@ pub enum CorpusError {
         source: std::io::Error,
     },
     /// The tokenizer could not be made or used.
-    #[error("the tokenizer failed: {0}")]
-    Tokenizer(String),
+    #[error("the tokenizer failed")]
+    Tokenizer(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl CorpusError {

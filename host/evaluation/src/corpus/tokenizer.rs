@@ -47,17 +47,14 @@ impl ByteBpe {
             .build();
         let words = splitter();
         let split = |text: &str| -> Result<Vec<String>, Failure> {
-            use tokenizers::{
-                OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _,
-            };
             let mut pieces = PreTokenizedString::from(text);
             words.pre_tokenize(&mut pieces)?;
             let pieces = pieces.get_splits(OffsetReferential::Original, OffsetType::Byte);
             Ok(pieces.into_iter().map(|(piece, ..)| piece.to_owned()).collect())
         };
-        trainer.feed(texts.into_iter(), split).map_err(failed)?;
+        trainer.feed(texts.into_iter(), split).map_err(CorpusError::Tokenizer)?;
         let mut model = BPE::default();
-        trainer.train(&mut model).map_err(failed)?;
+        trainer.train(&mut model).map_err(CorpusError::Tokenizer)?;
         let found = model.get_vocab_size();
         if found != vocab_size as usize {
             return Err(CorpusError::Request(format!(
@@ -77,14 +74,15 @@ impl ByteBpe {
 
     /// The tokenizer's file.
     pub(super) fn to_json(&self) -> Result<String, CorpusError> {
-        self.tokenizer.to_string(true).map_err(failed)
+        self.tokenizer.to_string(true).map_err(CorpusError::Tokenizer)
     }
 
     /// Token ids of each text, with the one that opens a document. The bytes are counted again from
     /// the tokens: bits per byte rest on that count.
     pub(super) fn encode(&self, texts: Vec<String>) -> Result<Vec<Vec<u16>>, CorpusError> {
         let sizes: Vec<u64> = texts.iter().map(|text| text.len() as u64).collect();
-        let encoded = self.tokenizer.encode_batch_fast(texts, false).map_err(failed)?;
+        let encoded =
+            self.tokenizer.encode_batch_fast(texts, false).map_err(CorpusError::Tokenizer)?;
         let mut documents = Vec::with_capacity(encoded.len());
         for (encoding, size) in encoded.iter().zip(sizes) {
             let mut ids = Vec::with_capacity(encoding.len() + 1);
@@ -93,12 +91,11 @@ impl ByteBpe {
             for id in encoding.get_ids() {
                 let count = self.token_bytes.get(*id as usize).copied().unwrap_or(0);
                 bytes += u64::from(count);
-                ids.push(u16::try_from(*id).map_err(|error| failed(error.into()))?);
+                ids.push(u16::try_from(*id).map_err(|error| CorpusError::Tokenizer(error.into()))?);
             }
             if bytes != size {
-                return Err(CorpusError::Tokenizer(format!(
-                    "a document of {size} bytes was encoded to tokens of {bytes}"
-                )));
+                let message = format!("a document of {size} bytes has tokens of {bytes}");
+                return Err(CorpusError::Tokenizer(message.into()));
             }
             documents.push(ids);
         }
@@ -113,24 +110,23 @@ fn splitter() -> ByteLevel {
 
 /// In the vocabulary each letter is a byte.
 fn token_bytes(model: &BPE) -> Result<Vec<u16>, CorpusError> {
-    let count = u32::try_from(model.get_vocab_size()).map_err(|error| failed(error.into()))?;
+    let count = u32::try_from(model.get_vocab_size())
+        .map_err(|error| CorpusError::Tokenizer(error.into()))?;
     (0..count)
         .map(|id| {
             let token = model.id_to_token(id);
-            let token = token.ok_or_else(|| failed(format!("id {id} has no token").into()))?;
+            let token = token
+                .ok_or_else(|| CorpusError::Tokenizer(format!("id {id} has no token").into()))?;
             let is_document = id == u32::from(DOCUMENT_TOKEN);
             if is_document != (token == DOCUMENT_TOKEN_TEXT) {
-                return Err(failed("the token of documents is not where it belongs".into()));
+                return Err(CorpusError::Tokenizer(
+                    "the token of documents is not where it belongs".into(),
+                ));
             }
             let bytes = if is_document { 0 } else { token.chars().count() };
-            u16::try_from(bytes).map_err(|error| failed(error.into()))
+            u16::try_from(bytes).map_err(|error| CorpusError::Tokenizer(error.into()))
         })
         .collect()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
-fn failed(source: Failure) -> CorpusError {
-    CorpusError::Tokenizer(source.to_string())
 }
 
 #[cfg(test)]
