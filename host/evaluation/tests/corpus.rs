@@ -96,7 +96,7 @@ fn prepared() -> (TempDir, PathBuf, CorpusLock) {
 
 fn lab_on(folder: &TempDir) -> Lab {
     let mut lab = Lab::real(BackendKind::Process);
-    lab.config.plan = "proxy-tiny".to_owned();
+    "proxy-tiny".clone_into(&mut lab.config.plan);
     lab.config.corpus_dir = Some(folder.path().join("corpora"));
     lab
 }
@@ -311,6 +311,7 @@ async fn a_project_is_measured_on_tokens_in_bits_per_byte() {
 /// A project that looks for the text where it lies, inside and outside.
 fn spy(folder: &TempDir) -> ProjectTree {
     let outside = folder.path().join("corpora").join(ID).join("val.bin");
+    let outside = outside.display();
     let source = format!(
         r#"
 import errno, json, mmap, os
@@ -329,7 +330,7 @@ def build_model(ctx):
     found = {{name: outcome(opened("/job/data/" + name)) for name in ("train.bin", "val.bin", "token_bytes.bin")}}
     found["job"] = outcome(opened("/job/job.json"))
     found["folder"] = outcome(lambda: os.listdir("/job/data"))
-    found["outside"] = outcome(opened({outside:?}))
+    found["outside"] = outcome(opened("{outside}"))
     found["scorer"] = outcome(lambda: os.listdir("/proc/1/fd"))
     found["own"] = outcome(opened(os.path.abspath(__file__)))
     raise RuntimeError("told " + json.dumps(found))
@@ -368,7 +369,7 @@ async fn permissions_alone_hide_the_text_from_the_submission() {
     let mode = fs::metadata(corpus.join("val.bin")).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o444);
     let mut lab = Lab::with_script(BackendKind::Process, kit::REACH);
-    lab.config.plan = "proxy-tiny".to_owned();
+    "proxy-tiny".clone_into(&mut lab.config.plan);
     lab.config.corpus_dir = Some(folder.path().join("corpora"));
     lab.config.tmp_bytes = 8 << 20;
     kit::assert_no_reach(&lab.told().await);
