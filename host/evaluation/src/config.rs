@@ -34,6 +34,9 @@ pub struct EvaluationConfig {
     pub process: ProcessConfig,
     /// Settings of the `docker` backend.
     pub docker: DockerConfig,
+    /// Folder of prepared corpora, each at `NAME/VERSION` below it. Default: none, and then only the
+    /// built-in corpus can be measured on.
+    pub corpus_dir: Option<PathBuf>,
     /// A folder that takes the place of the embedded harness: for work on the harness and for tests.
     /// Default: none.
     pub harness_dir: Option<PathBuf>,
@@ -111,6 +114,7 @@ impl Default for EvaluationConfig {
             uids: Uids::default(),
             process: ProcessConfig::default(),
             docker: DockerConfig::default(),
+            corpus_dir: None,
             harness_dir: None,
         }
     }

@@ -7,6 +7,7 @@
 mod container;
 mod leftovers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -21,9 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use self::container::{Container, body};
 use crate::config::{DockerConfig, EvaluationConfig};
+use crate::corpus::Corpora;
 use crate::fault;
 use crate::frames::Ending;
-use crate::spec::{self, Isolation, JobTree, SCORER_ARGUMENTS};
+use crate::spec::{self, Isolation, JobTree, SCORER_ARGUMENTS, Setting};
 use crate::text::Tail;
 use crate::watchdog::{Piece, Watch};
 
@@ -37,6 +39,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// Evaluates in containers.
 pub(crate) struct DockerEvaluator {
     config: EvaluationConfig,
+    corpora: Arc<Corpora>,
     /// Removals of containers whose evaluation was dropped.
     removals: TaskTracker,
 }
@@ -51,7 +54,8 @@ pub(crate) struct Image {
 
 impl DockerEvaluator {
     pub(crate) fn new(config: EvaluationConfig) -> Self {
-        Self { config, removals: TaskTracker::new() }
+        let corpora = Arc::new(Corpora::new(config.corpus_dir.clone()));
+        Self { config, corpora, removals: TaskTracker::new() }
     }
 
     async fn run(
@@ -59,15 +63,32 @@ impl DockerEvaluator {
         job: &EvaluationJob,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Measured, EvaluationFault> {
+        let (plan, name) = spec::plan_of(job, &self.config)?;
         let engine = connect(&self.config.docker).await?;
         leftovers::remove(&engine).await;
         let image = find_image(&engine, &self.config.docker).await?;
-        let tree = spec::job_tree(job, &self.config, Isolation::TwoUser, Some(&image.digest))?;
+        let corpora = Arc::clone(&self.corpora);
+        let corpus = tokio::task::spawn_blocking(move || corpora.find(&name))
+            .await
+            .map_err(|source| engine_failed(&source))??;
+        let setting = Setting {
+            config: &self.config,
+            isolation: Isolation::TwoUser,
+            plan: &plan,
+            corpus,
+            image_digest: Some(&image.digest),
+        };
+        let tree = spec::job_tree(job, &setting)?;
+        let mounts = container::mounts(&tree.bound);
         let archive = tokio::task::spawn_blocking(move || pack(&tree))
             .await
             .map_err(|source| engine_failed(&source))?
             .map_err(|source| engine_failed(&source))?;
-        let body = body(&self.config, &image, &job.evaluation_id.to_string(), SCORER_ARGUMENTS);
+        let evaluation = job.evaluation_id.to_string();
+        let mut body = body(&self.config, &image, &evaluation, SCORER_ARGUMENTS);
+        if let Some(host) = body.host_config.as_mut() {
+            host.mounts = Some(mounts);
+        }
         let container = Container::create(&engine, body, &self.removals).await?;
         upload(&engine, container.id(), archive).await?;
         let output = attach(&engine, container.id()).await?;

@@ -8,9 +8,10 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::config::{BackendKind, EvaluationConfig};
+use crate::corpus::{Corpora, Corpus};
 use crate::spec::Isolation;
 use crate::text::plain;
-use crate::{docker, process};
+use crate::{docker, process, spec};
 
 /// How long one check may take.
 const CHECK_WITHIN: Duration = Duration::from_mins(1);
@@ -32,10 +33,30 @@ pub struct Checkup {
 
 /// Looks at what the configured backend needs.
 pub async fn doctor(config: &EvaluationConfig) -> Vec<Checkup> {
-    match config.backend {
+    let mut checks = match config.backend {
         BackendKind::Process => process_checks(config).await,
         BackendKind::Docker => docker_checks(config).await,
-    }
+    };
+    checks.extend(corpus_check(config).await);
+    checks
+}
+
+/// The corpus of the configured plan, read whole; nothing where it is built in.
+async fn corpus_check(config: &EvaluationConfig) -> Option<Checkup> {
+    let plan = spec::load_plan(&config.plan).ok()?;
+    let name = plan.get("corpus_id")?.as_str()?.to_owned();
+    let corpora = Corpora::new(config.corpus_dir.clone());
+    let found = tokio::task::spawn_blocking(move || corpora.find(&name)).await;
+    let found = match found {
+        Ok(Ok(Corpus::Embedded(..))) => return None,
+        Ok(Ok(Corpus::Prepared(prepared))) => {
+            Ok(format!("`{}` is as its lock says", prepared.lock.id))
+        }
+        Ok(Err(fault)) => Err(fault.message),
+        Err(source) => Err(source.to_string()),
+    };
+    let remedy = "prism corpus prepare, or another plan with PRISM_TIER; see docs/operations.md";
+    Some(check("corpus", found, remedy))
 }
 
 fn check(name: &str, found: Result<String, String>, remedy: &str) -> Checkup {
@@ -164,5 +185,14 @@ mod tests {
             ["bubblewrap", "sandbox", "torch", "blas"]
         );
         assert!(checks.iter().all(|check| !check.ok && !check.remedy.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn a_missing_corpus_is_told_where_a_plan_needs_one() {
+        let mut config = EvaluationConfig::default();
+        assert_eq!(corpus_check(&config).await, None);
+        config.plan = "proxy".to_owned();
+        let told = corpus_check(&config).await.expect("a check");
+        assert!(!told.ok && told.detail.contains("fineweb-edu/1"), "{}", told.detail);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) const SANDBOX: &str = "P-SANDBOX";
 pub(crate) const STAGING: &str = "W-STAGING";
 pub(crate) const JOB: &str = "P-JOB";
 pub(crate) const PLAN: &str = "P-PLAN";
+pub(crate) const DATA: &str = "P-DATA";
+pub(crate) const DEVICE: &str = "P-DEVICE";
 pub(crate) const IMAGE: &str = "P-IMAGE";
 pub(crate) const ENGINE: &str = "W-ENGINE";
 

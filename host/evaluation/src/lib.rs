@@ -7,6 +7,7 @@
 mod config;
 mod doctor;
 mod embedded;
+pub mod corpus;
 mod fault;
 mod spec;
 mod frames;
@@ -42,6 +43,11 @@ pub async fn sweep(config: &EvaluationConfig) -> usize {
         BackendKind::Process => process::sweep(config).await,
         BackendKind::Docker => docker::sweep(config).await,
     }
+}
+
+/// How many paired seeds the plan of that name measures; none when there is no such plan.
+pub fn plan_seeds(name: &str) -> Option<usize> {
+    spec::load_plan(name).ok()?.get("seeds")?.as_u64()?.try_into().ok()
 }
 
 /// Names of the probe plans that are built in.

@@ -12,6 +12,7 @@ mod staging;
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
@@ -22,13 +23,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use self::bubblewrap::Shown;
 use self::control_group::ControlGroup;
 use self::spawner::Spawner;
 use self::staging::Staging;
 use crate::config::{ConfigError, EvaluationConfig};
+use crate::corpus::Corpora;
 use crate::fault;
 use crate::frames::{Ending, Stopped};
-use crate::spec::{self, Isolation, SCORER_ARGUMENTS};
+use crate::spec::{self, Isolation, SCORER_ARGUMENTS, Setting};
 use crate::watchdog::{Piece, Seen, Watch};
 
 /// How long a killed sandbox may take to be gone.
@@ -39,6 +42,7 @@ const READ_BYTES: usize = 64 << 10;
 /// Evaluates in bubblewrap sandboxes.
 pub(crate) struct ProcessEvaluator {
     config: EvaluationConfig,
+    corpora: Arc<Corpora>,
     isolation: Isolation,
     spawner: Spawner,
 }
@@ -46,7 +50,8 @@ pub(crate) struct ProcessEvaluator {
 impl ProcessEvaluator {
     pub(crate) fn new(config: EvaluationConfig) -> Result<Self, ConfigError> {
         let spawner = Spawner::start().map_err(ConfigError::Thread)?;
-        Ok(Self { config, isolation: isolation(), spawner })
+        let corpora = Arc::new(Corpora::new(config.corpus_dir.clone()));
+        Ok(Self { config, corpora, isolation: isolation(), spawner })
     }
 
     async fn run(
@@ -54,7 +59,14 @@ impl ProcessEvaluator {
         job: &EvaluationJob,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Measured, EvaluationFault> {
-        let tree = spec::job_tree(job, &self.config, self.isolation, None)?;
+        let (plan, name) = spec::plan_of(job, &self.config)?;
+        let corpora = Arc::clone(&self.corpora);
+        let corpus = tokio::task::spawn_blocking(move || corpora.find(&name))
+            .await
+            .map_err(|source| staging_failed(&source))??;
+        let (config, isolation) = (&self.config, self.isolation);
+        let setting = Setting { config, isolation, plan: &plan, corpus, image_digest: None };
+        let tree = spec::job_tree(job, &setting)?;
         let settings = self.config.clone();
         let staging = tokio::task::spawn_blocking(move || Staging::write(&tree, &settings))
             .await
@@ -90,7 +102,7 @@ impl ProcessEvaluator {
             .args(bubblewrap::arguments(
                 &self.config,
                 self.isolation,
-                staging.job_dir(),
+                &Shown { job_dir: staging.job_dir(), bound: staging.bound() },
                 SCORER_ARGUMENTS,
             ))
             .stdin(Stdio::piped())
@@ -145,7 +157,8 @@ pub(crate) fn isolation() -> Isolation {
 /// A command that runs Python `code` in a sandbox with an empty job at `job_dir`.
 pub(crate) fn probe(config: &EvaluationConfig, job_dir: &Path, code: &str) -> Command {
     let mut command = Command::new(&config.process.bwrap);
-    command.args(bubblewrap::arguments(config, isolation(), job_dir, ["-I", "-B", "-c", code]));
+    let shown = Shown { job_dir, bound: &[] };
+    command.args(bubblewrap::arguments(config, isolation(), &shown, ["-I", "-B", "-c", code]));
     command
 }
 

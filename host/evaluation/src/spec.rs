@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use prism_domain::evaluation::{EvaluationFault, EvaluationJob, ProjectTree};
 use serde_json::{Value, json};
 
-use crate::config::EvaluationConfig;
+use crate::config::{BackendKind, EvaluationConfig};
+use crate::corpus::{Corpus, Prepared};
 use crate::{embedded, fault};
 
 /// Where the job lies inside the sandbox.
@@ -61,11 +62,23 @@ impl Entry {
     }
 }
 
+/// A file too large to copy: it stays where it is and is shown at its path in the job, read-only.
+/// **What hides it from a submission is the folder that it is shown in**, whoever owns the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// Path relative to the job; its folder is the scorer's.
+    pub(crate) path: &'static str,
+    /// The file on this machine.
+    pub(crate) source: PathBuf,
+}
+
 /// A staged job: folders come before what they hold.
 #[derive(Debug)]
 pub(crate) struct JobTree {
     /// All folders and files.
     pub(crate) entries: Vec<Entry>,
+    /// Files that are shown rather than copied.
+    pub(crate) bound: Vec<Bound>,
     /// How the sandbox separates the scorer from the submission.
     pub(crate) isolation: Isolation,
     /// The group of what only the scorer may read.
@@ -80,26 +93,66 @@ impl JobTree {
     }
 }
 
+/// The plan of a job, and the name of the corpus that it measures on. A plan that needs a GPU where
+/// the sandbox shows none ends here, before anything large is read.
+pub(crate) fn plan_of(
+    job: &EvaluationJob,
+    config: &EvaluationConfig,
+) -> Result<(Value, String), EvaluationFault> {
+    let plan = load_plan(&job.plan)?;
+    let wants_gpu = plan.get("device").and_then(Value::as_str).unwrap_or("cpu") != "cpu";
+    let why = match config.backend {
+        BackendKind::Process => "the `process` backend shows none to its sandbox",
+        BackendKind::Docker => "`docker.gpus` is 0",
+    };
+    if wants_gpu && (config.backend == BackendKind::Process || config.docker.gpus == 0) {
+        let message = format!("plan `{}` needs a GPU, and {why}", job.plan);
+        return Err(fault::platform(fault::DEVICE, message));
+    }
+    let corpus = plan.get("corpus_id").and_then(Value::as_str).map(str::to_owned);
+    let corpus = corpus.ok_or_else(|| {
+        fault::platform(fault::PLAN, format!("plan `{}` names no corpus", job.plan))
+    })?;
+    Ok((plan, corpus))
+}
+
+/// Where the token files are, relative to the job.
+const TRAIN_PATH: &str = "data/train.bin";
+const VAL_PATH: &str = "data/val.bin";
+const TOKEN_BYTES_PATH: &str = "data/token_bytes.bin";
+
+/// What a job is made of beside the submission.
+#[derive(Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) config: &'a EvaluationConfig,
+    pub(crate) isolation: Isolation,
+    pub(crate) plan: &'a Value,
+    pub(crate) corpus: Corpus,
+    /// Digest of the container image, where there is one.
+    pub(crate) image_digest: Option<&'a str>,
+}
+
 /// Builds the tree of a job.
 pub(crate) fn job_tree(
     job: &EvaluationJob,
-    config: &EvaluationConfig,
-    isolation: Isolation,
-    image_digest: Option<&str>,
+    setting: &Setting<'_>,
 ) -> Result<JobTree, EvaluationFault> {
-    let plan = load_plan(&job.plan)?;
-    let corpus_id = plan.get("corpus_id").and_then(Value::as_str);
-    let (train, val) = corpus_id.and_then(embedded::corpus).ok_or_else(|| {
-        fault::platform(
-            fault::PLAN,
-            format!("plan `{}` names no corpus that is built in", job.plan),
-        )
-    })?;
+    let Setting { config, isolation, corpus, .. } = setting;
     let mut tree = TreeBuilder::default();
-    let description = describe(job, config, isolation, &plan, image_digest)?;
+    let description = describe(job, setting)?;
     tree.file("job.json", Access::Scorer, description.to_string().into_bytes());
-    tree.file("data/train.bin", Access::Scorer, train);
-    tree.file("data/val.bin", Access::Scorer, val);
+    let bound = match corpus {
+        Corpus::Embedded(train, val) => {
+            tree.file(TRAIN_PATH, Access::Scorer, *train);
+            tree.file(VAL_PATH, Access::Scorer, *val);
+            Vec::new()
+        }
+        Corpus::Prepared(prepared) => {
+            tree.file(TOKEN_BYTES_PATH, Access::Scorer, prepared.token_bytes.clone());
+            let [train, val] = prepared.train_and_val();
+            vec![Bound { path: TRAIN_PATH, source: train }, Bound { path: VAL_PATH, source: val }]
+        }
+    };
     match &config.harness_dir {
         None => embedded::harness().for_each(|(path, bytes)| {
             tree.file(&format!("harness/{path}"), Access::Everybody, bytes);
@@ -110,10 +163,11 @@ pub(crate) fn job_tree(
     if let Some(architecture) = &job.architecture {
         tree.project("architecture", architecture)?;
     }
-    Ok(JobTree { entries: tree.entries, isolation, scorer_gid: config.uids.scorer })
+    let entries = tree.entries;
+    Ok(JobTree { entries, bound, isolation: *isolation, scorer_gid: config.uids.scorer })
 }
 
-fn load_plan(name: &str) -> Result<Value, EvaluationFault> {
+pub(crate) fn load_plan(name: &str) -> Result<Value, EvaluationFault> {
     let unknown = || fault::platform(fault::PLAN, format!("there is no probe plan `{name}`"));
     let raw = embedded::plan(name).ok_or_else(unknown)?;
     serde_json::from_slice(raw).map_err(|source| {
@@ -122,13 +176,8 @@ fn load_plan(name: &str) -> Result<Value, EvaluationFault> {
 }
 
 /// The description that the scorer reads: schema `prism.job/1`.
-fn describe(
-    job: &EvaluationJob,
-    config: &EvaluationConfig,
-    isolation: Isolation,
-    plan: &Value,
-    image_digest: Option<&str>,
-) -> Result<Value, EvaluationFault> {
+fn describe(job: &EvaluationJob, setting: &Setting<'_>) -> Result<Value, EvaluationFault> {
+    let Setting { config, isolation, plan, corpus, image_digest } = setting;
     if job.seeds.is_empty() || job.seeds.iter().any(|seed| i64::try_from(*seed).is_err()) {
         return Err(fault::platform(fault::JOB, "an evaluation needs seeds below 2^63"));
     }
@@ -156,13 +205,46 @@ fn describe(
         "secret": hex::encode(job.secret),
         "isolation": {"mode": mode, "scorer_uid": uids.scorer, "worker_uid": worker, "auditor_uid": auditor},
         "limits": {"wall_ms": config.wall_ms, "memory_bytes": config.memory_bytes, "log_bytes": config.log_bytes},
-        "data": {
-            "corpus_id": plan.get("corpus_id"),
-            "train": format!("{JOB_DIR}/data/train.bin"),
-            "val": format!("{JOB_DIR}/data/val.bin"),
-        },
+        "data": describe_data(plan, corpus)?,
         "image_digest": image_digest,
     }))
+}
+
+/// Where the scorer finds the text, and what is known of it. Digests of the built-in text it computes
+/// itself; those of a large one were compared here, before it was shown.
+fn describe_data(plan: &Value, corpus: &Corpus) -> Result<Value, EvaluationFault> {
+    let inside = |path: &str| format!("{JOB_DIR}/{path}");
+    let mut data = json!({
+        "corpus_id": plan.get("corpus_id"),
+        "train": inside(TRAIN_PATH),
+        "val": inside(VAL_PATH),
+    });
+    if let (Corpus::Prepared(prepared), Some(data)) = (corpus, data.as_object_mut()) {
+        check_vocabulary(plan, prepared)?;
+        let [train, val, tokenizer] = prepared.digests();
+        data.extend([
+            ("token_bytes".to_owned(), json!(inside(TOKEN_BYTES_PATH))),
+            ("train_sha256".to_owned(), json!(train)),
+            ("val_sha256".to_owned(), json!(val)),
+            ("tokenizer_sha256".to_owned(), json!(tokenizer)),
+            ("bytes_per_token".to_owned(), json!(prepared.lock.bytes_per_token())),
+        ]);
+    }
+    Ok(data)
+}
+
+fn check_vocabulary(plan: &Value, prepared: &Prepared) -> Result<(), EvaluationFault> {
+    let planned = plan.get("vocab_size").and_then(Value::as_u64);
+    let found = u64::from(prepared.lock.vocab_size);
+    if planned == Some(found) {
+        return Ok(());
+    }
+    let planned = planned.unwrap_or(0);
+    let message = format!(
+        "corpus `{}` has {found} different tokens and the plan is for {planned}: prepare it with `--vocab {planned}`",
+        prepared.lock.id
+    );
+    Err(fault::platform(fault::DATA, message))
 }
 
 #[derive(Default)]
@@ -260,7 +342,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use prism_domain::ids::{EvaluationId, SubmissionId};
-    use prism_domain::submission::ProjectKind;
+    use prism_domain::submission::{Blame, ProjectKind};
 
     use super::*;
 
@@ -287,12 +369,19 @@ mod tests {
         }
     }
 
+    fn built(job: &EvaluationJob, isolation: Isolation) -> Result<JobTree, EvaluationFault> {
+        let config = EvaluationConfig::default();
+        let (plan, name) = plan_of(job, &config)?;
+        let corpus = crate::corpus::Corpora::new(None).find(&name)?;
+        let image_digest = Some("sha256:1");
+        job_tree(job, &Setting { config: &config, isolation, plan: &plan, corpus, image_digest })
+    }
+
     fn staged(
         job: &EvaluationJob,
         isolation: Isolation,
     ) -> BTreeMap<String, (u32, Option<Vec<u8>>)> {
-        let tree = job_tree(job, &EvaluationConfig::default(), isolation, Some("sha256:1"))
-            .expect("staged");
+        let tree = built(job, isolation).expect("staged");
         let paths: Vec<_> = tree.entries.iter().map(|e| e.path.clone()).collect();
         for (at, path) in paths.iter().enumerate() {
             let parent = path.rsplit_once('/').map(|(parent, _)| parent.to_owned());
@@ -352,7 +441,7 @@ mod tests {
         for path in ["../x", "/etc/x", "a/../b", "", "a\\b", "a/", "./a"] {
             let mut bad = job(ProjectKind::Full, None);
             bad.project.files.insert(path.to_owned(), Vec::new());
-            let refused = job_tree(&bad, &EvaluationConfig::default(), Isolation::TwoUser, None);
+            let refused = built(&bad, Isolation::TwoUser);
             assert_eq!(refused.expect_err(path).code, fault::JOB);
         }
     }
@@ -361,16 +450,32 @@ mod tests {
     fn an_unknown_plan_or_seed_is_the_platforms_fault() {
         let mut bad = job(ProjectKind::Full, None);
         bad.plan = "nope".to_owned();
-        let config = EvaluationConfig::default();
-        assert_eq!(
-            job_tree(&bad, &config, Isolation::TwoUser, None).expect_err("plan").code,
-            fault::PLAN
-        );
+        assert_eq!(built(&bad, Isolation::TwoUser).expect_err("plan").code, fault::PLAN);
         let mut bad = job(ProjectKind::Full, None);
         bad.seeds = vec![u64::MAX];
-        assert_eq!(
-            job_tree(&bad, &config, Isolation::TwoUser, None).expect_err("seed").code,
-            fault::JOB
-        );
+        assert_eq!(built(&bad, Isolation::TwoUser).expect_err("seed").code, fault::JOB);
+    }
+
+    #[test]
+    fn a_plan_for_a_gpu_ends_at_once_where_there_is_none() {
+        let mut wanting = job(ProjectKind::Full, None);
+        wanting.plan = "proxy".to_owned();
+        let mut config = EvaluationConfig::default();
+        for backend in [BackendKind::Process, BackendKind::Docker] {
+            config.backend = backend;
+            let fault = plan_of(&wanting, &config).expect_err("no GPU");
+            assert_eq!((fault.blame, fault.code.as_str()), (Blame::Platform, fault::DEVICE));
+        }
+        config.docker.gpus = 1;
+        assert_eq!(plan_of(&wanting, &config).expect("a GPU").1, "fineweb-edu/1");
+    }
+
+    #[test]
+    fn a_missing_corpus_is_the_platforms_fault_and_named() {
+        let mut wanting = job(ProjectKind::Full, None);
+        wanting.plan = "proxy-tiny".to_owned();
+        let fault = built(&wanting, Isolation::TwoUser).expect_err("no corpus");
+        assert_eq!((fault.blame, fault.code.as_str()), (Blame::Platform, fault::DATA));
+        assert!(fault.message.contains("smoke-bpe/1"), "{}", fault.message);
     }
 }

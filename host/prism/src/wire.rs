@@ -24,8 +24,8 @@ const RETRY_MS: i64 = 2_000;
 const MACHINE_RETRY_MS: i64 = 5_000;
 /// How long a hold waits for an operator, milliseconds: two weeks.
 const HOLD_EXPIRY_MS: i64 = 14 * 86_400_000;
-/// Paired seeds of an evaluation: what every built-in plan measures, neither fewer nor more.
-pub(crate) const PLAN_SEEDS: usize = 2;
+/// Paired seeds of an evaluation under a plan that does not say.
+const PLAN_SEEDS: usize = 2;
 /// Name of the key that seeds are derived from.
 const BEACON: &str = "beacon";
 
@@ -79,7 +79,7 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
         config: PipelineConfig {
             epoch: settings.epoch,
             plan: settings.evaluation.plan.clone(),
-            seeds: PLAN_SEEDS,
+            seeds: plan_seeds(settings),
             lease_ms: settings.lease_ms,
             max_attempts: settings.max_attempts,
             retry_ms: RETRY_MS,
@@ -91,6 +91,11 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
         wake: Arc::default(),
         boundary: crash_hook(settings.crash_at.as_deref())?,
     })
+}
+
+/// How many paired seeds the configured plan measures.
+pub(crate) fn plan_seeds(settings: &Settings) -> usize {
+    prism_evaluation::plan_seeds(&settings.evaluation.plan).unwrap_or(PLAN_SEEDS)
 }
 
 /// The door decides how large an upload may be. What it once let in is still read after the setting
@@ -157,12 +162,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_plan_measures_as_many_seeds_as_are_drawn() {
+    fn every_plan_says_how_many_seeds_are_drawn() {
         let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../evaluation/plans");
         for name in prism_evaluation::plans() {
             let text = std::fs::read_to_string(plans.join(format!("{name}.json"))).expect(name);
             let plan: serde_json::Value = serde_json::from_str(&text).expect(name);
-            assert_eq!(plan["seeds"], PLAN_SEEDS, "{name}");
+            let drawn = prism_evaluation::plan_seeds(name).expect(name) as u64;
+            // Fewer than two cannot be told from luck.
+            assert!(drawn >= 2 && plan["seeds"] == drawn, "{name}");
+            for size in plan["sizes"].as_array().expect(name) {
+                assert!(size["seeds"].as_u64().unwrap_or(drawn) <= drawn, "{name}: {size}");
+            }
         }
     }
 }

@@ -86,4 +86,6 @@ def replay(bench: Bench, plan: RunPlan, result: RunResult, tally: ReplicaTally, 
         peer.end()
     if gaps and result.row["val"] is not None:
         mean, error = scoring.mean_and_error(gaps)
-        result.row["val"].update(strict_bpb=result.row["val"]["full_bpb"] + mean, gap_se=error, n_strict=len(gaps))
+        val = result.row["val"]
+        tokens_per_byte = val["n_full"] / val["n_bytes"]  # the gaps are bits per token
+        val.update(strict_bpb=val["full_bpb"] + mean * tokens_per_byte, gap_se=error * tokens_per_byte, n_strict=len(gaps))

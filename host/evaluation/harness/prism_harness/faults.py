@@ -23,6 +23,8 @@ INVALID = "M-FRAME-INVALID"  # a frame was not a JSON object of the right form
 # Platform's faults.
 JOB = "P-JOB"  # the job description is unusable
 DATA = "P-DATA"  # the corpus is missing or too small
+PLAN = "P-PLAN"  # the plan asks for what this harness does not know
+DEVICE = "P-DEVICE"  # the plan needs a device that is not there
 ISOLATION = "P-ISOLATION"  # the worker could not be confined as the job demands
 TORCH = "P-TORCH"  # PyTorch is missing or broken
 REFERENCE = "P-REFERENCE"  # the evaluator's own model failed

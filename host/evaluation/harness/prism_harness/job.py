@@ -12,6 +12,7 @@ from .probes import Permutation, Probe, Recall, count, read_permutation, read_pr
 
 SCHEMA = "prism.job/1"
 _JOB_BYTES_MAX = 32 * 1024 * 1024
+_PIPED_BYTES_MAX = 1 << 30
 _KINDS = ("full", "architecture_only", "training_for_arch")
 
 
@@ -23,6 +24,7 @@ class Rung:
     d_model: int
     n_layer: int
     steps: int
+    seeds: int = 1  # how many of the paired seeds are run on it
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Job:
     corpus_id: str
     train_path: str
     val_path: str
+    token_bytes_path: str | None
+    data_known: dict
     image_digest: str | None
     probes: list[Probe]
     recall: Recall | None
@@ -84,9 +88,20 @@ def owner_of(path: str) -> int | None:
     return status.st_uid if stat.S_ISREG(status.st_mode) else None
 
 
-def read_corpus(path: str) -> bytes:
+def open_corpus(path: str) -> int:
+    """A descriptor of a token file. What comes over a pipe is kept in memory, so that it has places."""
     try:
-        return read_bytes(path, 1 << 30)
+        fd = int(path[3:]) if path.startswith("fd:") else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
+        with os.fdopen(fd, "rb") as pipe:
+            data = pipe.read(_PIPED_BYTES_MAX + 1)
+        if len(data) > _PIPED_BYTES_MAX:
+            raise OSError(f"more than {_PIPED_BYTES_MAX} bytes over a pipe")
+        memory = os.memfd_create("corpus", os.MFD_CLOEXEC)
+        with os.fdopen(os.dup(memory), "wb") as file:
+            file.write(data)
+        return memory
     except (OSError, ValueError) as error:
         raise Fault(DATA, f"the corpus cannot be read: {error}") from None
 
@@ -106,7 +121,8 @@ def parse(raw: bytes) -> Job:
 
 def _job(document: dict) -> Job:
     plan, isolation, limits, data = (document[name] for name in ("plan", "isolation", "limits", "data"))
-    rungs = [Rung(str(r["size_id"]), count(r["d_model"]), count(r["n_layer"]), count(r["steps"])) for r in plan["sizes"]]
+    rungs = [Rung(str(r["size_id"]), count(r["d_model"]), count(r["n_layer"]), count(r["steps"]),
+                  min(count(r.get("seeds", plan["seeds"])), count(plan["seeds"]))) for r in plan["sizes"]]
     seeds = [int(seed) for seed in document["seeds"]][: count(plan["seeds"])]
     if document["kind"] not in _KINDS or not rungs:
         raise ValueError("kind or sizes")
@@ -140,6 +156,8 @@ def _job(document: dict) -> Job:
         corpus_id=str(data["corpus_id"]),
         train_path=str(data["train"]),
         val_path=str(data["val"]),
+        token_bytes_path=str(data["token_bytes"]) if data.get("token_bytes") else None,
+        data_known={name: data[name] for name in ("train_sha256", "val_sha256", "tokenizer_sha256", "bytes_per_token") if data.get(name)},
         image_digest=document.get("image_digest"),
         probes=read_probes(plan),
         recall=read_recall(plan),

@@ -51,7 +51,7 @@ def runs_of(job: Job, lane: Lane, batch: int, scale: float) -> list[RunPlan]:
     found = []
     for rung in job.rungs:
         steps = scaled_steps(job.plan, rung, scale, batch)
-        for seed_idx in range(len(job.seeds)):
+        for seed_idx in range(rung.seeds):
             found.append(_run(job, lane, Probe(label, rung.size_id, steps, batch_seqs=batch), seed_idx,
                               f"{lane.label}-{rung.size_id}-{seed_idx}", **_watched(job, label, seed_idx, steps, scale)))
     return found if lane.own_recipe else found + probe_runs(job, lane, scale)
@@ -149,7 +149,7 @@ def _run(job: Job, lane: Lane, probe: Probe, seed_idx: int, run_id: str, *, leng
          step_budget: int | None = None, **changes) -> RunPlan:
     plan, rung, seed = job.plan, _rung(job, probe.size_id), job.seeds[seed_idx]
     batch, length = probes.batch_seqs(plan, probe), length or plan["seq_len"] * probe.length
-    rung = Rung(rung.size_id, rung.d_model, rung.n_layer * probe.depth, rung.steps)
+    rung = replace(rung, n_layer=rung.n_layer * probe.depth)
     budget = step_budget or probe.steps
     return RunPlan(
         run_id=run_id, role=lane.role, probe=probe.name, rung=rung, seed_idx=seed_idx, seed=seed, own_recipe=lane.own_recipe,

@@ -29,9 +29,9 @@ def main(job_path: str) -> None:
         launcher = _load_torch_and_fork()
         from .drain import LogDrain  # these need PyTorch, whose absence is a fault of its own
 
-        job, corpus_bytes = _read_secrets(job_path)
+        job, corpus_files = _read_secrets(job_path)
         drain = LogDrain(job.log_bytes)
-        result = _evaluate(job, job_path, corpus_bytes, launcher, drain, frames, started)
+        result = _evaluate(job, job_path, corpus_files, launcher, drain, frames, started)
         _tell_log(frames, drain)
         frames.telemetry(result)
     except Fault as fault:
@@ -79,34 +79,55 @@ def _read_secrets(path: str):
         users = {job.scorer_uid, job.worker_uid, job.auditor_uid}
         if not isolated or len(users) < 3 or 0 in users:
             raise Fault(faults.ISOLATION, "two-user isolation needs root at the start and three different users")
-    data = []
-    for file in (job.train_path, job.val_path):
-        data.append(_read_before_or_after(job, file))
+    _require_device(job.plan)
+    paths = [job.train_path, job.val_path, *([job.token_bytes_path] if job.token_bytes_path else [])]
+    files = [_open_before_or_after(job, path) for path in paths]
     if job.two_user and os.geteuid() == 0:
         confine.become(job.scorer_uid)
     confine.hide_memory()  # a change of user resets it
     confine.forgo_privileges()
-    return job, data
+    return job, files
 
 
-def _read_before_or_after(job, path: str) -> bytes:
+def _require_device(plan: dict) -> None:
+    """A plan for a GPU is not measured on anything else, whatever the machine has. The launcher was forked
+    before, so asking here initialises nothing in the guests."""
+    device = plan.get("device", "cpu")
+    if device == "cpu":
+        return
+    import torch
+
+    if device != "cuda":
+        raise Fault(faults.PLAN, f"the plan wants the device `{device}`, known are cpu and cuda")
+    if not torch.cuda.is_available():
+        raise Fault(faults.DEVICE, "the plan needs a GPU, and PyTorch finds none in this sandbox")
+
+
+def _open_before_or_after(job, path: str) -> int:
     from . import job as jobs
 
     if job.two_user and os.geteuid() == 0 and not os.access(path, os.R_OK) and not path.startswith("fd:"):
         confine.become(job.scorer_uid)
-    return jobs.read_corpus(path)
+    return jobs.open_corpus(path)
 
 
-def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: FrameWriter, started: float) -> dict:
+def _evaluate(job, job_path: str, corpus_files: list[int], launcher, drain, frames: FrameWriter, started: float) -> dict:
     from . import environment
-    from .corpus import Corpus
+    from .corpus import Corpus, TokenFile, Vocabulary
     from .evaluation import Evaluation
     from .peer import Bench
     from .shared import Layout
     from .streams import Streams
 
     plan, choices = job.plan, Streams(job.secret)
-    corpus = Corpus(*corpus_bytes, choices.permutation(plan["vocab_size"]))
+    train_fd, val_fd, *table_fd = corpus_files
+    table = None
+    if table_fd:
+        with os.fdopen(table_fd[0], "rb") as file:
+            table = file.read()
+    vocabulary = Vocabulary(plan["vocab_size"], table)
+    train, val = TokenFile(train_fd, vocabulary.width), TokenFile(val_fd, vocabulary.width)
+    corpus = Corpus(train, val, vocabulary, choices.permutation(plan["vocab_size"]), job.data_known)
     bench = Bench(
         launcher=launcher,
         drain=drain,
@@ -116,12 +137,10 @@ def _evaluate(job, job_path: str, corpus_bytes: list, launcher, drain, frames: F
         deadline=started + job.wall_ms / 1000.0 - _WALL_MARGIN_S,
         uids={"worker": job.worker_uid, "auditor": job.auditor_uid} if job.two_user else {"worker": None, "auditor": None},
         readable=environment.library_paths(),
-        forbidden=[path for path in (job_path, job.train_path, job.val_path) if path.startswith("/")],
+        forbidden=[path for path in (job_path, job.train_path, job.val_path, job.token_bytes_path or "") if path.startswith("/")],
         processes=plan["processes_max"] if job.two_user else 4096,
         device=plan.get("device", "cpu"),
     )
-    if bench.device not in ("cpu", "cuda"):
-        raise Fault(faults.JOB, f"the plan names the device `{bench.device}`")
     try:
         return Evaluation(job, bench, corpus, choices, frames).run()
     finally:

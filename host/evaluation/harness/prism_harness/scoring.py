@@ -50,7 +50,6 @@ def step_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
     return {
         "nll_sum": float(nll[finite].double().sum()),
         "n_tok": int(nll.numel()),
-        "n_bytes": int(nll.numel()),
         "z_mean": float(z.double().mean()) if z.numel() else 0.0,
         "logit_absmax": absmax,
         "logit_rms": float((bounded / absmax).pow(2).mean().sqrt()) * absmax if absmax > 0 else 0.0,

@@ -27,6 +27,12 @@ def model_seed(seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"model|{seed}".encode()).digest()[:4], "big") >> 1
 
 
+def packed(permutation: list[int]) -> bytes:
+    """A permutation as it is committed to: a byte an id, or two, little-endian, where one is not enough."""
+    width = 1 if len(permutation) <= 256 else 2
+    return b"".join(value.to_bytes(width, "little") for value in permutation)
+
+
 class Streams:
     """Choices that follow from the secret."""
 
@@ -34,9 +40,9 @@ class Streams:
         self._secret = secret
         self.salt = self._bytes("salt").hex()
 
-    def permutation(self, size: int = 256) -> bytes:
+    def permutation(self, size: int = 256) -> list[int]:
         """A secret order of the vocabulary: priors smuggled in the source are worthless under it."""
-        return bytes(self.sample("permutation", size, size))
+        return self.sample("permutation", size, size)
 
     def sample(self, label: str, population: int, count: int) -> list[int]:
         """`count` different numbers below `population`, in random order."""

@@ -11,7 +11,7 @@ from .faults import INTERNAL, Fault
 from .job import Job
 from .peer import Bench
 from .project import ARCHITECTURE_HOOKS, HOOKS
-from .streams import Streams, order_id
+from .streams import Streams, order_id, packed
 from .training_run import RunResult
 
 BYTES_MAX = 4 * 1024 * 1024
@@ -23,7 +23,7 @@ def assemble(
 ) -> dict:
     """The document; a defect of ours that would make it invalid is a platform fault. Its `env`, `data`,
     `plan`, and the `runs` and `sizes` of the reference are what a later job takes as `reference`."""
-    permutation = choices.permutation(job.plan["vocab_size"])
+    permutation = packed(choices.permutation(job.plan["vocab_size"]))
     runs = [result.row for result in results] + (cached or [])
     if job.has_own_recipe:
         runs += [_same_as(run) for run in runs if run["role"] == "reference" and run["probe"] == "base"]
@@ -38,7 +38,6 @@ def assemble(
         "env": here["env"],
         "data": {
             **here["data"],
-            "bytes_per_token": 1.0,
             "perm_commit": choices.commitment(permutation),
             "perm_revealed": permutation.hex(),
             "salt_revealed": choices.salt,
@@ -68,6 +67,8 @@ def circumstances(job: Job, bench: Bench, corpus: Corpus) -> dict:
             "train_sha256": corpus.train_sha256,
             "val_sha256": corpus.val_sha256,
             "vocab_size": job.plan["vocab_size"],
+            "bytes_per_token": corpus.bytes_per_token,
+            "tokenizer_sha256": corpus.tokenizer_sha256,
         },
         "plan": {"name": job.plan["name"], "sha256": hashlib.sha256(plan).hexdigest()},
         "orders": {seed: order_id(seed) for seed in job.seeds},

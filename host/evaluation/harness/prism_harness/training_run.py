@@ -188,6 +188,7 @@ class _Run:
         if targets is not None:
             return scoring.recall_statistics(logits, targets)
         values = scoring.step_statistics(logits, rows[:, 1:])
+        values["n_bytes"] = self._corpus.count_bytes(rows[:, 1:], self._plan.permuted)
         if self._plan.by_position:
             values.update(scoring.early_and_late(logits, rows[:, 1:]))
         return values
@@ -213,8 +214,9 @@ def held_out(peer: Peer, corpus: Corpus, plan: RunPlan, result: RunResult, setti
         here = [(cut, [r - start for r in chosen if start <= r < start + len(chunk)]) for cut, chosen in cuts.items()]
         result.commitments += commitments([c for c in here if c[1]], result.last, chunk, logits, held_out=True)
     flat = torch.cat(nll)
-    result.row["val"] = {"full_bpb": float(flat.mean()) / scoring.LN2, "strict_bpb": None, "gap_se": None,
-                         "n_full": flat.numel(), "n_strict": 0}
+    n_bytes = max(1, corpus.count_bytes(rows[:, 1:]))
+    result.row["val"] = {"full_bpb": float(flat.sum()) / scoring.LN2 / n_bytes, "strict_bpb": None, "gap_se": None,
+                         "n_full": flat.numel(), "n_bytes": n_bytes, "n_strict": 0}
 
 
 def commitments(audits, weights: Snapshot, rows: torch.Tensor, logits: torch.Tensor, held_out: bool) -> list[Commitment]:

@@ -20,6 +20,19 @@ SECRET = "5a" * 32
 sys.path.insert(0, str(HERE.parent))
 
 
+def corpus(tokens, permutation=bytes(range(256)), table=None):
+    """A corpus whose training and held-out text are both `tokens`."""
+    from prism_harness.corpus import Corpus, TokenFile, Vocabulary
+
+    vocabulary = Vocabulary(len(permutation), table)
+    files = []
+    for _ in range(2):
+        fd = os.memfd_create("corpus")
+        os.write(fd, tokens)
+        files.append(TokenFile(fd, vocabulary.width))
+    return Corpus(*files, vocabulary, permutation, {})
+
+
 class Answer:
     """The frames of one evaluation."""
 

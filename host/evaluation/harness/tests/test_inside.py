@@ -10,7 +10,6 @@ import kit
 import torch
 
 from prism_harness import layers, operations, scoring, snapshot
-from prism_harness.corpus import Corpus
 from prism_harness.faults import Fault
 from prism_harness.inspect_model import activation_row, repeated_blocks
 from prism_harness.job import Rung
@@ -356,7 +355,7 @@ class NoiseScale(Guests):
             def inspect(self, rows):
                 return {"grad_norm": math.sqrt(0.25 + 60.0 / rows.shape[0])}
 
-        found = layers.noise_scale(Peer(), Corpus(bytes(range(256)) * 400, b"", bytes(range(256))), self.plan())
+        found = layers.noise_scale(Peer(), kit.corpus(bytes(range(256)) * 400), self.plan())
         self.assertAlmostEqual(found["g2"], 0.25)
         self.assertAlmostEqual(found["tr_sigma"], 60.0)
         self.assertAlmostEqual(found["b_simple_seqs"], 240.0)
@@ -364,7 +363,7 @@ class NoiseScale(Guests):
 
     def test_it_is_measured_on_a_real_model(self):
         folder = kit.EVALUATION / "corpus" / "smoke"
-        corpus = Corpus((folder / "train.txt").read_bytes(), b"", bytes(range(256)))
+        corpus = kit.corpus((folder / "train.txt").read_bytes())
         peer = self.bed.peer("reference")
         for step in range(10):
             peer.step(corpus.train_rows(5, step * 8, 8, 128))

@@ -3,19 +3,24 @@
 import hashlib
 import json
 import math
+import os
 import pathlib
+import random
+import struct
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+import kit
 import torch
 
 from prism_harness import audit, ladder, probes, scoring, training
-from prism_harness.corpus import Corpus
+from prism_harness.corpus import TokenFile
 from prism_harness.faults import Fault, safe_text
 from prism_harness.job import Rung, parse
-from prism_harness.streams import Streams
+from prism_harness.streams import Streams, packed
 
 EVALUATION = pathlib.Path(__file__).resolve().parent.parent.parent
 PLANS = {path.stem: json.loads(path.read_text()) for path in (EVALUATION / "plans").glob("*.json")}
@@ -136,10 +141,54 @@ class Text(unittest.TestCase):
             self.assertNotIn(val[at : at + 300], train)
 
     def test_rows_are_permuted_and_one_token_longer(self):
-        permutation = bytes(range(255, -1, -1))
-        rows = Corpus(bytes(range(256)) * 8, bytes(range(256)) * 8, permutation).train_rows(1, 0, 3, 16)
+        permutation = list(range(255, -1, -1))
+        corpus = kit.corpus(bytes(range(256)) * 8, permutation)
+        rows = corpus.train_rows(1, 0, 3, 16)
         self.assertEqual(rows.shape, (3, 17))
         self.assertTrue(bool(((rows[:, :-1] - rows[:, 1:]) % 256 == 1).all()))
+        plain = corpus.train_rows(1, 0, 3, 16, permuted=False)
+        self.assertTrue(bool((rows == 255 - plain).all()))
+        self.assertEqual(corpus.count_bytes(rows), rows.numel())
+
+    def test_tokens_of_two_bytes_are_read_in_place_and_their_bytes_counted(self):
+        ids = [(7 * at) % 1000 for at in range(4000)]
+        table = struct.pack("<1000H", *(at % 5 for at in range(1000)))
+        permutation = random.Random(3).sample(range(1000), 1000)
+        corpus = kit.corpus(struct.pack("<4000H", *ids), permutation, table)
+        plain = corpus.train_rows(9, 0, 4, 20, permuted=False)
+        for row, start in zip(plain.tolist(), plain[:, 0].tolist()):
+            self.assertEqual(row, [(start + 7 * at) % 1000 for at in range(21)])
+        rows = corpus.train_rows(9, 0, 4, 20)
+        self.assertEqual(rows.tolist(), [[permutation[token] for token in row] for row in plain.tolist()])
+        expected = sum(token % 5 for row in plain.tolist() for token in row)
+        self.assertEqual((corpus.count_bytes(rows), corpus.count_bytes(plain, permuted=False)), (expected, expected))
+        self.assertEqual(corpus.val_rows(4, 20)[1, 0], permutation[ids[1000]])
+
+    def test_a_corpus_that_contradicts_the_plan_is_the_platforms_fault(self):
+        short = struct.pack("<4H", 1, 2, 3, 4)
+        for make in (
+            lambda: kit.corpus(b"x" * 400, list(range(300))),  # more tokens than a byte can name
+            lambda: kit.corpus(short + b"x", list(range(300)), bytes(600)),  # ends within a token
+            lambda: kit.corpus(short, list(range(300)), bytes(512)),  # a table of another vocabulary
+            lambda: kit.corpus(short, list(range(3)), bytes(6)).val_rows(1, 3),  # a token beyond the vocabulary
+            lambda: kit.corpus(short, list(range(300)), bytes(600)).train_rows(1, 0, 1, 4),  # no room for a row
+        ):
+            with self.assertRaises(Fault) as caught:
+                make()
+            self.assertEqual(caught.exception.code, "P-DATA")
+
+    def test_a_corpus_cut_short_is_a_fault_and_not_a_signal(self):
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(4096))
+            file.flush()
+            tokens = TokenFile(file.fileno(), 2)
+            os.ftruncate(file.fileno(), 100)
+            with self.assertRaises(Fault):
+                tokens.read(1000, 10)
+
+    def test_a_permutation_is_committed_to_in_one_byte_or_two(self):
+        self.assertEqual(packed([1, 0, 255]), bytes([1, 0, 255]))
+        self.assertEqual(packed(list(range(257)))[-4:], bytes([255, 0, 0, 1]))
 
     def test_messages_hold_no_absolute_path_and_no_control_character(self):
         text = safe_text("in /home/someone/secret/model.py: \x1b[31mred \ud800 /job/project/a.py")

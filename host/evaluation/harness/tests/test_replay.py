@@ -9,7 +9,6 @@ import kit
 import torch
 
 from prism_harness import attest, replay
-from prism_harness.corpus import Corpus
 from prism_harness.job import Rung
 from prism_harness.training_run import RunPlan
 
@@ -76,7 +75,7 @@ class Attestation(unittest.TestCase):
     def attest(self, project):
         """What the check says of a worker after two steps."""
         folder = kit.EVALUATION / "corpus" / "smoke"
-        corpus = Corpus((folder / "train.txt").read_bytes(), b"", bytes(range(256)))
+        corpus = kit.corpus((folder / "train.txt").read_bytes())
         peer = self.bed.peer(project)
         for _ in range(2):
             peer.step(self.bed.rows())

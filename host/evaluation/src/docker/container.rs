@@ -7,7 +7,8 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, ResourcesUlimits,
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType,
+    ResourcesUlimits,
 };
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::StreamExt as _;
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Image, REQUEST_WITHIN, answered, leftovers};
 use crate::config::EvaluationConfig;
-use crate::spec::{self, JOB_DIR};
+use crate::spec::{self, Bound, JOB_DIR};
 
 /// Open files per process.
 const OPEN_FILES_MAX: i64 = 1_024;
@@ -79,6 +80,19 @@ fn host_config(config: &EvaluationConfig) -> HostConfig {
         device_requests: (config.docker.gpus > 0).then(|| vec![gpus(config.docker.gpus)]),
         ..HostConfig::default()
     }
+}
+
+/// Bind mounts for what is not copied into the job. The engine takes the paths as its own: where
+/// PRISM itself runs in a container, the folder of corpora has to be at the same path outside.
+pub(super) fn mounts(bound: &[Bound]) -> Vec<Mount> {
+    let mount = |Bound { path, source }: &Bound| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.to_string_lossy().into_owned()),
+        target: Some(format!("{JOB_DIR}/{path}")),
+        read_only: Some(true),
+        ..Mount::default()
+    };
+    bound.iter().map(mount).collect()
 }
 
 fn gpus(count: u16) -> DeviceRequest {
@@ -204,5 +218,14 @@ mod tests {
         config.docker.gpus = 1;
         let requests = host_config(&config).device_requests.expect("a request");
         assert_eq!(requests.first().and_then(|request| request.count), Some(1));
+    }
+
+    #[test]
+    fn what_is_bound_can_only_be_read_and_lies_in_the_job() {
+        let bound = Bound { path: "data/val.bin", source: "/texts/a/1/val.bin".into() };
+        let [mount] = <[Mount; 1]>::try_from(mounts(&[bound])).expect("one");
+        assert_eq!((mount.typ, mount.read_only), (Some(MountType::BIND), Some(true)));
+        assert_eq!(mount.source.as_deref(), Some("/texts/a/1/val.bin"));
+        assert_eq!(mount.target.as_deref(), Some("/job/data/val.bin"));
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::config::EvaluationConfig;
-use crate::spec::{self, Isolation, JOB_DIR};
+use crate::spec::{self, Bound, Isolation, JOB_DIR};
 
 /// System folders that hold programs and libraries; on a merged `/usr` they are links into it.
 const SYSTEM_FOLDERS: [&str; 5] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64"];
@@ -14,11 +14,19 @@ const SETTINGS: [&str; 4] =
 /// Open files per process.
 const OPEN_FILES_MAX: u32 = 1_024;
 
-/// Arguments of bubblewrap for a job staged at `job_dir`, in which Python is called with `python`.
+/// What of a job the sandbox shows.
+pub(crate) struct Shown<'a> {
+    /// The staged job. It holds an empty file where each bound one goes.
+    pub(crate) job_dir: &'a Path,
+    /// Files that were not copied into it.
+    pub(crate) bound: &'a [Bound],
+}
+
+/// Arguments of bubblewrap for a job in which Python is called with `python`.
 pub(crate) fn arguments<const N: usize>(
     config: &EvaluationConfig,
     isolation: Isolation,
-    job_dir: &Path,
+    shown: &Shown<'_>,
     python: [&str; N],
 ) -> Vec<OsString> {
     let mut line = Line(Vec::new());
@@ -43,7 +51,10 @@ pub(crate) fn arguments<const N: usize>(
     line.add(["--perms", "1777", "--size"])
         .add([config.tmp_bytes.to_string().as_str()])
         .add(["--tmpfs", "/tmp"]);
-    line.add(["--ro-bind"]).path(job_dir).add([JOB_DIR, "--chdir", "/tmp"]);
+    line.add(["--ro-bind"]).path(shown.job_dir).add([JOB_DIR, "--chdir", "/tmp"]);
+    for Bound { path, source } in shown.bound {
+        line.add(["--ro-bind"]).path(source).path(&Path::new(JOB_DIR).join(path));
+    }
     line.add(["--remount-ro", "/dev", "--remount-ro", "/", "--"]);
     limits(&mut line, config);
     line.path(&config.process.python).add(python);
@@ -113,8 +124,9 @@ mod tests {
     use super::*;
 
     fn text(isolation: Isolation) -> String {
-        let line =
-            arguments(&EvaluationConfig::default(), isolation, Path::new("/staged/job"), ["-V"]);
+        let bound = Bound { path: "data/train.bin", source: "/corpora/a/1/train.bin".into() };
+        let shown = Shown { job_dir: Path::new("/staged/job"), bound: &[bound] };
+        let line = arguments(&EvaluationConfig::default(), isolation, &shown, ["-V"]);
         line.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
     }
 
@@ -124,6 +136,7 @@ mod tests {
             let text = text(isolation);
             assert!(text.contains("--unshare-net") && text.contains("--clearenv"));
             assert!(text.contains("--ro-bind /staged/job /job"));
+            assert!(text.contains("--ro-bind /corpora/a/1/train.bin /job/data/train.bin"));
             for forbidden in
                 ["--bind ", "--dev-bind", "/home", "/root", "/var", "/etc/passwd", "--share-net"]
             {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::config::EvaluationConfig;
-use crate::spec::JobTree;
+use crate::spec::{Bound, JobTree};
 
 /// Names of staging folders begin so. They are visible inside the sandbox, so they tell nothing.
 const PREFIX: &str = "prism-job-";
@@ -22,6 +22,7 @@ const SWEPT_AFTER: Duration = Duration::from_mins(1);
 pub(crate) struct Staging {
     folder: TempDir,
     job_dir: PathBuf,
+    bound: Vec<Bound>,
     /// Held for as long as the folder is in use; a folder whose lock is free has no owner.
     _lock: File,
 }
@@ -52,6 +53,10 @@ impl Staging {
                 chown(&path, None, Some(group))?;
             }
         }
+        // Where a bound file goes there has to be a file. It takes no permission with it.
+        for bound in &tree.bound {
+            File::create_new(job_dir.join(bound.path))?;
+        }
         // Folders close after what they hold was made.
         for entry in tree.entries.iter().rev() {
             fs::set_permissions(
@@ -60,7 +65,12 @@ impl Staging {
             )?;
         }
         fs::set_permissions(&job_dir, Permissions::from_mode(0o555))?;
-        Ok(Self { folder, job_dir, _lock: lock })
+        Ok(Self { folder, job_dir, bound: tree.bound.clone(), _lock: lock })
+    }
+
+    /// What the sandbox shows in the job without a copy in it.
+    pub(crate) fn bound(&self) -> &[Bound] {
+        &self.bound
     }
 
     /// What the sandbox sees as its job.
@@ -127,7 +137,8 @@ mod tests {
         let file =
             Entry { path: "a/b/c".to_owned(), access: Access::Everybody, bytes: Some(b"x".into()) };
         let entries = vec![folder("a"), folder("a/b"), file];
-        let tree = JobTree { entries, isolation: Isolation::SingleUser, scorer_gid: 1 };
+        let isolation = Isolation::SingleUser;
+        let tree = JobTree { entries, bound: Vec::new(), isolation, scorer_gid: 1 };
         (Staging::write(&tree, &config).expect("staged"), config)
     }
 

@@ -79,7 +79,8 @@ impl Lab {
     }
 
     pub(crate) async fn run(&self) -> Result<Measured, EvaluationFault> {
-        self.evaluator().evaluate(&job(), &|_| {}).await
+        let job = EvaluationJob { plan: self.config.plan.clone(), ..job() };
+        self.evaluator().evaluate(&job, &|_| {}).await
     }
 
     /// What the stand-in told.

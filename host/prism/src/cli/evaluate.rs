@@ -64,7 +64,7 @@ pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<E
         training_entrypoint: facts.training_entrypoint.clone(),
         architecture: None,
         seeds: Beacon::new(entropy.bytes32())
-            .seeds(settings.epoch.epoch_at(SystemClock.now()), wire::PLAN_SEEDS),
+            .seeds(settings.epoch.epoch_at(SystemClock.now()), wire::plan_seeds(&settings)),
         secret: entropy.bytes32(),
     };
     let evaluator = prism_evaluation::evaluator(settings.evaluation)?;

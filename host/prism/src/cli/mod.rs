@@ -11,6 +11,7 @@ mod calibrate;
 mod weights;
 mod demo;
 mod doctor;
+mod corpus;
 mod client;
 mod bundle;
 
@@ -58,6 +59,8 @@ enum Verb {
     Weights(weights::Arguments),
     /// Start a PRISM, send it the bundled example projects, show what becomes of them.
     Demo(demo::Arguments),
+    /// Prepare the text that tiers beyond smoke are measured on, or hold it against its lock.
+    Corpus(corpus::Arguments),
     /// Check what this machine lacks to run PRISM.
     Doctor(doctor::Arguments),
 }
@@ -75,6 +78,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Calibrate(arguments) => calibrate::run(&settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
             Verb::Demo(arguments) => demo::run(settings, &arguments),
+            Verb::Corpus(arguments) => corpus::run(&settings, &arguments),
             Verb::Doctor(arguments) => doctor::run(&settings, &arguments),
         });
     match outcome {

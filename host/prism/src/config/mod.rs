@@ -150,7 +150,8 @@ impl Settings {
             .text(&["PRISM_DATABASE_URL", "CHALLENGE_DATABASE_URL"])
             .or(file.database_url)
             .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("prism.sqlite3").display()));
-        let evaluation = read.evaluation(file.evaluation.unwrap_or_default(), file.tier)?;
+        let evaluation =
+            read.evaluation(file.evaluation.unwrap_or_default(), file.tier, &data_dir)?;
         Ok(Self {
             bind: read.bind(file.bind)?,
             slug: read
@@ -309,6 +310,19 @@ mod tests {
             let settings = settings(&[("PRISM_DATABASE_URL", url)]).expect("valid");
             assert_eq!(settings.database_file(), file.map(PathBuf::from), "{url}");
         }
+    }
+
+    #[test]
+    fn corpora_lie_in_the_data_folder_unless_it_is_said_otherwise() {
+        let folder = |env: &[(&str, &str)]| settings(env).expect("valid").evaluation.corpus_dir;
+        assert_eq!(folder(&[]), Some(".prism/corpora".into()));
+        assert_eq!(folder(&[("PRISM_DATA_DIR", "/data")]), Some("/data/corpora".into()));
+        let both = [("PRISM_DATA_DIR", "/data"), ("PRISM_CORPUS_DIR", "/texts")];
+        assert_eq!(folder(&both), Some("/texts".into()));
+        let file: ConfigFile =
+            serde_saphyr::from_str("evaluation: {corpus_dir: /mine}").expect("valid");
+        let settings = Settings::resolve(file, &|_| None).expect("valid");
+        assert_eq!(settings.evaluation.corpus_dir, Some("/mine".into()));
     }
 
     #[test]

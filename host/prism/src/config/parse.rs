@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use prism_domain::time::EpochLength;
@@ -86,6 +86,7 @@ impl<'a> Reader<'a> {
         &self,
         mut config: EvaluationConfig,
         tier: Option<String>,
+        data_dir: &Path,
     ) -> Result<EvaluationConfig, ConfigError> {
         if let Some(backend) = self.text(&["PRISM_EXECUTION_BACKEND"]) {
             config.backend = backend_named(&backend)?;
@@ -110,6 +111,8 @@ impl<'a> Reader<'a> {
         if let Some(python) = self.path(&["PRISM_EVALUATOR_PYTHON"]) {
             config.process.python = python;
         }
+        let corpora = self.path(&["PRISM_CORPUS_DIR"]).or_else(|| config.corpus_dir.take());
+        config.corpus_dir = Some(corpora.unwrap_or_else(|| data_dir.join("corpora")));
         config.check().map_err(|error| ConfigError::Value {
             name: "evaluation",
             message: error.to_string(),
