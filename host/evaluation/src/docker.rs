@@ -14,7 +14,7 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::query_parameters::{AttachContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::{Stream, StreamExt as _};
 use prism_domain::evaluation::{
-    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Measured, Progress,
+    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
 };
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,7 @@ use self::container::{Container, body};
 use crate::config::{DockerConfig, EvaluationConfig};
 use crate::fault;
 use crate::frames::Ending;
+use crate::instruments;
 use crate::spec::{self, Isolation, JobTree, SCORER_ARGUMENTS};
 use crate::text::Tail;
 use crate::watchdog::{Piece, Watch};
@@ -87,6 +88,10 @@ impl DockerEvaluator {
 impl Evaluator for DockerEvaluator {
     fn name(&self) -> &'static str {
         "docker"
+    }
+
+    fn instruments(&self, plan: &str) -> Option<Instruments> {
+        instruments::of(plan, &self.config)
     }
 
     fn evaluate<'a>(

@@ -9,6 +9,7 @@ mod doctor;
 mod embedded;
 mod fault;
 mod spec;
+mod instruments;
 mod frames;
 mod text;
 mod watchdog;

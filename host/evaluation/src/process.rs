@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use prism_domain::evaluation::{
-    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Measured, Progress,
+    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -28,6 +28,7 @@ use self::staging::Staging;
 use crate::config::{ConfigError, EvaluationConfig};
 use crate::fault;
 use crate::frames::{Ending, Stopped};
+use crate::instruments;
 use crate::spec::{self, Isolation, SCORER_ARGUMENTS};
 use crate::watchdog::{Piece, Seen, Watch};
 
@@ -118,6 +119,10 @@ impl ProcessEvaluator {
 impl Evaluator for ProcessEvaluator {
     fn name(&self) -> &'static str {
         "process"
+    }
+
+    fn instruments(&self, plan: &str) -> Option<Instruments> {
+        instruments::of(plan, &self.config)
     }
 
     fn evaluate<'a>(

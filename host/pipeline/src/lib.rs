@@ -1,4 +1,5 @@
-//! The flow of a submission: facts, review, evaluation, scoring, attribution; then weights.
+//! The flow of a submission: facts, review, evaluation, scoring, attribution, and where that asks for
+//! it a rematch; then weights.
 //!
 //! **Every stage reads the same way: load, decide, commit.** Load reads what earlier stages stored;
 //! decide is pure but for the one effect that the stage is about (a policy call, an evaluation);
@@ -15,8 +16,10 @@ mod pinned;
 mod submit;
 mod facts;
 mod review;
+mod reference;
 mod evaluation;
 mod scoring;
+mod rematch;
 mod attribution;
 mod comparison;
 mod ledger_changes;

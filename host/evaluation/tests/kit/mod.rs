@@ -121,6 +121,7 @@ pub(crate) fn job() -> EvaluationJob {
         architecture: None,
         seeds: vec![11, 12],
         secret: [42; 32],
+        reference: None,
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<E
         seeds: Beacon::new(entropy.bytes32())
             .seeds(settings.epoch.epoch_at(SystemClock.now()), wire::PLAN_SEEDS),
         secret: entropy.bytes32(),
+        reference: None,
     };
     let evaluator = prism_evaluation::evaluator(settings.evaluation)?;
     let bar = Mutex::new(bar());
