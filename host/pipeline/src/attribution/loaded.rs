@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use prism_domain::attribution::KNOWN_FAMILIES_MAX;
+use prism_domain::evaluation::Instruments;
 use prism_domain::facts::{Fingerprints, ProjectFacts};
 use prism_domain::ids::{FamilyId, SubmissionId};
 use prism_domain::ledger::{Family, Variant};
@@ -12,7 +13,7 @@ use prism_domain::submission::Submission;
 use prism_store::MeasurementKind;
 
 use crate::Pipeline;
-use crate::evaluation::brings_model;
+use crate::evaluation::{EvaluationRecord, brings_model};
 use crate::outcome::StageError;
 use crate::rematch::Rematch;
 
@@ -90,9 +91,10 @@ impl Pipeline {
             families.truncate(KNOWN_FAMILIES_MAX - 1);
             families.push(family);
         }
+        let terms = self.find_record(submission.id).await?.map(measured_by);
         let mut known = Vec::with_capacity(families.len());
         for family in families {
-            known.push(self.load_known(submission, family).await?);
+            known.push(self.load_known(submission, terms.as_ref(), family).await?);
         }
         Ok(Loaded {
             submission: submission.clone(),
@@ -109,12 +111,13 @@ impl Pipeline {
     async fn load_known(
         &self,
         submission: &Submission,
+        terms: Option<&MeasuredBy>,
         family: Family,
     ) -> Result<Known, StageError> {
         let variants = self.store.variants_of(&[family.id]).await?;
-        let canonical = self.load_stored(submission, family.canonical_submission_id).await?;
+        let canonical = self.load_stored(submission, terms, family.canonical_submission_id).await?;
         let best_variant = match variants.iter().find(|variant| variant.is_current_best) {
-            Some(best) => Some(self.load_stored(submission, best.submission_id).await?),
+            Some(best) => Some(self.load_stored(submission, terms, best.submission_id).await?),
             None => None,
         };
         let counted = self.store.family_tests(family.id).await?;
@@ -125,12 +128,23 @@ impl Pipeline {
     async fn load_stored(
         &self,
         submission: &Submission,
+        terms: Option<&MeasuredBy>,
         earlier: SubmissionId,
     ) -> Result<Stored, StageError> {
         let report = self.find_measurement(earlier, MeasurementKind::Report, "report").await?;
+        let theirs = self.find_record(earlier).await?.map(measured_by);
         let other = self.store.submission(earlier).await?;
-        // Seeds are drawn per epoch, so an equal epoch means equal seeds and data order.
-        let same_seeds = other.is_some_and(|other| other.epoch == submission.epoch);
+        // Seeds are drawn per epoch, so an equal epoch means equal seeds and, by the same instruments,
+        // equal data order.
+        let same_seeds =
+            other.is_some_and(|other| other.epoch == submission.epoch) && theirs.as_ref() == terms;
         Ok(Stored { submission_id: earlier, report, same_seeds })
     }
+}
+
+/// The plan, and plan and harness by digest.
+type MeasuredBy = (String, Option<Instruments>);
+
+fn measured_by(record: EvaluationRecord) -> MeasuredBy {
+    (record.plan, record.instruments)
 }

@@ -9,3 +9,4 @@ mod evaluations;
 mod rules;
 mod rematches;
 mod references;
+mod capsules;

@@ -211,3 +211,19 @@ async fn a_rematch_follows_the_candidates_plan() {
     let raw = String::from_utf8(raw.expect("reads").expect("is there")).expect("text");
     assert!(raw.contains("\"name\":\"smoke\""));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_plans_of_one_epoch_are_not_compared_in_pairs() {
+    let mut fixture = Fixture::new().await;
+    fixture.evaluator.score(|job: &EvaluationJob| {
+        Ok(if job.project.files["model.py"] == b"number = 1\n" { 0.6 } else { 0.8 })
+    });
+    fixture.accept_at_in(1, 1, Stage::Evaluation, &alike(1)).await;
+    attribute(&fixture).await;
+    fixture.pipeline.config.plan = "another".to_owned();
+    let candidate = fixture.accept_at_in(1, 2, Stage::Evaluation, &alike(2)).await;
+    attribute(&fixture).await;
+    assert_eq!(fixture.state(candidate).await, CALLED);
+    assert!(fixture.work(Stage::Rematch).await);
+    assert_eq!(fixture.evaluator.last_job().plan, "another");
+}

@@ -7,6 +7,8 @@ mod worker;
 mod check;
 mod submit;
 mod evaluate;
+mod rerun;
+mod capsule;
 mod weights;
 mod demo;
 mod doctor;
@@ -49,8 +51,11 @@ enum Verb {
     Check(check::Arguments),
     /// Send a project to a PRISM.
     Submit(submit::Arguments),
-    /// Train and measure a project in the sandbox and score it, without a server.
+    /// Train and measure a project, or a capsule once more, in the sandbox and score it, without a
+    /// server.
     Evaluate(evaluate::Arguments),
+    /// Write a scored submission, with all that is needed to run it again, into one file.
+    Capsule(capsule::Arguments),
     /// Show the weights in force and where each comes from.
     Weights(weights::Arguments),
     /// Start a PRISM, send it the bundled example projects, show what becomes of them.
@@ -69,6 +74,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Check(arguments) => check::run(&settings, &arguments),
             Verb::Submit(arguments) => submit::run(&settings, &arguments),
             Verb::Evaluate(arguments) => evaluate::run(settings, &arguments),
+            Verb::Capsule(arguments) => capsule::run(settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
             Verb::Demo(arguments) => demo::run(settings, &arguments),
             Verb::Doctor(arguments) => doctor::run(&settings, &arguments),
