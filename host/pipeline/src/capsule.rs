@@ -92,8 +92,8 @@ pub enum CapsuleError {
     #[error("an archive in the capsule is not base64")]
     Base64(#[from] base64::DecodeError),
     /// An upload in it is no project.
-    #[error("an archive in the capsule is no project: {0:?}")]
-    Project(Rejection),
+    #[error("an archive in the capsule is no project")]
+    Project(#[source] Rejection),
     /// Its telemetry cannot be.
     #[error("the capsule's telemetry cannot be read")]
     Telemetry(#[from] InvalidTelemetry),

@@ -53,6 +53,8 @@ struct Conditions {
 struct PlanName {
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    sha256: Option<String>,
 }
 
 pub(crate) async fn run(pipeline: &Pipeline, claim: &Claim) -> Result<StageCommit, StageError> {

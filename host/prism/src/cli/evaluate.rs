@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use prism_domain::entropy::Entropy as _;
 use prism_domain::evaluation::{EvaluationJob, Evaluator, Measured, Progress};
 use prism_domain::ids::{Digest, EvaluationId, SubmissionId};
-use prism_domain::policy::{Policies as _, PolicySet as _};
+use prism_domain::policy::Policies as _;
 use prism_domain::review::ReviewDecision;
 use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
 use prism_domain::time::Clock as _;

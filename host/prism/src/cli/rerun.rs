@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use prism_domain::policy::{Policies as _, PolicySet as _};
+use prism_domain::policy::Policies as _;
 use prism_domain::review::ReviewDecision;
 use prism_domain::scaling::ScalingInput;
 use prism_intake::ArchiveLimits;
