@@ -170,3 +170,59 @@ fn calibrate_fits_a_card_that_the_policy_accepts() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{tier}");
     }
 }
+
+/// Evaluates a project under the short plan and packs it into `name`; the path of the capsule.
+fn capsule_of(folder: &tempfile::TempDir, project: &str, name: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    let output = Command::new(binary())
+        .args(["evaluate", "--json", "--capsule-out"])
+        .arg(&path)
+        .arg(bundle(project))
+        .env("PRISM_DATA_DIR", folder.path())
+        .env("PRISM_TIER", "smoke-fast")
+        .output()
+        .expect("prism runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    path
+}
+
+#[test]
+fn a_capsule_is_run_again_and_tells_what_differs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = capsule_of(&folder, "09-single-file", "one.json");
+    let again = |path: &std::path::Path| {
+        let path = path.to_string_lossy();
+        prism(&folder, &["evaluate", "--json", "--capsule", &path])
+    };
+    let output = again(&path);
+    let told = json(&output);
+    assert!(output.status.success(), "{told}");
+    assert_eq!(told["mismatches"], Value::Array(Vec::new()), "{told}");
+    assert_eq!((&told["max_delta_bpb"], &told["tolerance_bpb"]), (&0.0.into(), &0.0.into()));
+    assert!(told["runs"].as_array().is_some_and(|runs| runs.len() >= 8), "{told}");
+
+    // A curve that the project never had.
+    let mut forged: Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON");
+    let nll = &mut forged["telemetry"]["runs"][0]["cols"]["nll_sum"][3];
+    *nll = (nll.as_f64().expect("a loss") * 0.9).into();
+    forged["telemetry"]["env"]["torch"] = "0.0".into();
+    let forgery = folder.path().join("forged.json");
+    std::fs::write(&forgery, forged.to_string()).expect("written");
+    let output = again(&forgery);
+    assert_eq!(output.status.code(), Some(1), "{}", json(&output));
+    let told = json(&output);
+    assert_eq!(told["mismatches"][0]["what"], "env.torch");
+    assert_eq!(told["tolerance_bpb"], 0.002);
+    assert!(told["max_delta_bpb"].as_f64().is_some_and(|delta| delta > 0.1), "{told}");
+}
+
+#[test]
+fn a_capsule_that_is_none_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("none.json");
+    std::fs::write(&file, "{}").expect("written");
+    let output = prism(&folder, &["evaluate", "--capsule", &file.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is no capsule"));
+}

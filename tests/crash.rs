@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use prism_tests::{Prism, Settings, honest, zip_of};
+use prism_tests::{Prism, Project, Settings, bundle, honest, zip_of};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -80,4 +80,56 @@ async fn kill_at_every_boundary_ends_in_the_same_state() {
     assert_eq!(actual, expected);
     // Equal but for what CPU time adds to the score.
     assert!((calm_score - stormy_score).abs() < 0.1, "{calm_score} {stormy_score}");
+}
+
+/// Epochs so short that two uploads are of different ones.
+const EPOCH_SECONDS: &str = "1";
+
+fn two_epochs() -> Settings {
+    settings().with("PRISM_EPOCH_SECONDS", EPOCH_SECONDS)
+}
+
+/// The honest project with a recipe that hardly trains.
+fn lame() -> Project {
+    let mut project = honest();
+    let model = String::from_utf8(project["model.py"].clone()).expect("text");
+    let slow = model.replace("learning_rate=2e-3", "learning_rate=1e-6");
+    assert_ne!(slow, model);
+    project.insert("model.py".to_owned(), slow.into_bytes());
+    project
+}
+
+/// How often a thing happened to a submission.
+async fn happened(prism: &Prism, id: &str, name: &str) -> usize {
+    let events = prism.get(&format!("/v1/submissions/{id}/events")).await;
+    let events = events.as_array().expect("a list").clone();
+    events.iter().filter(|event| event["event"]["event"] == name).count()
+}
+
+/// A better training of another epoch is compared with the best one on its own seeds, however often the
+/// process dies over it.
+#[tokio::test]
+async fn kill_at_every_boundary_of_a_rematch_ends_with_one_comparison_in_pairs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prism = Prism::start_in(folder.path(), &two_epochs());
+    let first = prism.submit("alice", zip_of(&lame())).await;
+    assert_eq!(prism.settled(&first, PATIENCE).await["status"], "completed");
+    assert!(prism.terminate().success());
+    let api = Prism::start_in(folder.path(), &Settings { workers: 0, ..two_epochs() });
+    let second = api.submit("bob", zip_of(&bundle("03-better-recipe"))).await;
+    assert!(api.terminate().success());
+
+    for boundary in ["claimed", "decided", "committed"] {
+        let crashing = two_epochs().with("PRISM_CRASH_AT", &format!("rematch:{boundary}"));
+        let status = Prism::run_to_end(folder.path(), &crashing);
+        assert_eq!(status.signal(), Some(9), "rematch:{boundary}");
+    }
+    let prism = Prism::start_in(folder.path(), &two_epochs());
+    let detail = prism.settled(&second, PATIENCE).await;
+    assert_eq!(detail["status"], "completed", "{detail}");
+    assert_eq!(detail["rematches_forgone"], serde_json::json!([]), "{detail}");
+    assert_eq!(happened(&prism, &second, "rematch_called").await, 1);
+    // The usual five, and the rematch.
+    assert_eq!(happened(&prism, &second, "stage_done").await, 6);
+    assert_eq!(happened(&prism, &first, "stage_done").await, 5, "the incumbent is not touched");
 }

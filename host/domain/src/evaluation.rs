@@ -6,9 +6,12 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{EvaluationId, SubmissionId};
+use crate::ids::{Digest, EvaluationId, SubmissionId};
 use crate::submission::{Blame, ProjectKind};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{TELEMETRY_MAX_BYTES, Telemetry};
+
+/// The most that an earlier evaluation's reference runs may take, in bytes.
+pub const REFERENCE_MAX_BYTES: usize = TELEMETRY_MAX_BYTES;
 
 /// A project as the sandbox sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,18 @@ pub struct EvaluationJob {
     pub seeds: Vec<u64>,
     /// Fresh entropy for the vocabulary permutation, the salt and the audits.
     pub secret: [u8; 32],
+    /// The reference's runs of an earlier evaluation with the same plan and seeds, a JSON object of at
+    /// most [`REFERENCE_MAX_BYTES`]. An offer: the scorer takes what fits and measures the rest anew.
+    pub reference: Option<Vec<u8>>,
+}
+
+/// What an evaluator measures with. Two evaluations are comparable only where it is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruments {
+    /// Digest of the probe plan.
+    pub plan: Digest,
+    /// Digest of the harness, the reference model included.
+    pub harness: Digest,
 }
 
 /// How far an evaluation is.
@@ -93,6 +108,9 @@ pub type Evaluating<'a> =
 pub trait Evaluator: Send + Sync {
     /// Stable name of the backend.
     fn name(&self) -> &'static str;
+
+    /// What it measures with under a plan; none when it does not know the plan.
+    fn instruments(&self, plan: &str) -> Option<Instruments>;
 
     /// Runs the job, telling `progress` as it goes.
     fn evaluate<'a>(

@@ -17,13 +17,26 @@ pub enum Stage {
     Evaluation,
     /// Ask the scaling policy what the measurements say.
     Scoring,
+    /// Measure an incumbent on the candidate's seeds. Only attribution calls for it, and leads back to
+    /// attribution.
+    Rematch,
     /// Ask thresholds and attribution who discovered what; change the ledger.
     Attribution,
 }
 
 impl Stage {
-    /// All stages in order.
-    pub const ALL: [Self; 5] =
+    /// All stages.
+    pub const ALL: [Self; 6] = [
+        Self::Facts,
+        Self::Review,
+        Self::Evaluation,
+        Self::Scoring,
+        Self::Rematch,
+        Self::Attribution,
+    ];
+
+    /// The stages that every submission passes, in order.
+    pub const USUAL: [Self; 5] =
         [Self::Facts, Self::Review, Self::Evaluation, Self::Scoring, Self::Attribution];
 
     /// The stage after this one; none after the last.
@@ -32,7 +45,7 @@ impl Stage {
             Self::Facts => Some(Self::Review),
             Self::Review => Some(Self::Evaluation),
             Self::Evaluation => Some(Self::Scoring),
-            Self::Scoring => Some(Self::Attribution),
+            Self::Scoring | Self::Rematch => Some(Self::Attribution),
             Self::Attribution => None,
         }
     }
@@ -44,6 +57,7 @@ impl Stage {
             Self::Review => "review",
             Self::Evaluation => "evaluation",
             Self::Scoring => "scoring",
+            Self::Rematch => "rematch",
             Self::Attribution => "attribution",
         }
     }
@@ -190,6 +204,9 @@ impl State {
             (Self::Running { stage }, Event::StageDone) => {
                 stage.next().map_or(Ok(Self::Completed), |stage| Ok(Self::Pending { stage }))
             }
+            (Self::Running { stage: Stage::Attribution }, Event::RematchCalled { .. }) => {
+                Ok(Self::Pending { stage: Stage::Rematch })
+            }
             (Self::Running { stage }, Event::Held { cause, .. }) => {
                 Ok(Self::Held { stage, cause: *cause })
             }
@@ -227,6 +244,12 @@ pub enum Event {
     },
     /// The stage's result is stored; the next stage is due, or the submission is complete.
     StageDone,
+    /// Its attribution turns on a comparison without shared seeds: that incumbent is measured on its
+    /// seeds first.
+    RematchCalled {
+        /// The submission that is measured again.
+        incumbent: SubmissionId,
+    },
     /// A rule refuses it.
     Rejected {
         /// The sentence that clients see.
@@ -275,6 +298,7 @@ impl Event {
             Self::Claimed => "claimed",
             Self::Released { .. } => "released",
             Self::StageDone => "stage_done",
+            Self::RematchCalled { .. } => "rematch_called",
             Self::Rejected { .. } => "rejected",
             Self::Failed { .. } => "failed",
             Self::Held { .. } => "held",
@@ -385,7 +409,7 @@ mod tests {
     #[test]
     fn every_stage_leads_to_the_next_and_the_last_completes() {
         let mut state = State::INITIAL;
-        for stage in Stage::ALL {
+        for stage in Stage::USUAL {
             assert_eq!(state, State::Pending { stage });
             state = state
                 .apply(&Event::Claimed)
@@ -393,6 +417,21 @@ mod tests {
                 .expect("legal");
         }
         assert_eq!(state, State::Completed);
+    }
+
+    #[test]
+    fn a_rematch_lies_between_two_attributions_and_nowhere_else() {
+        let called =
+            Event::RematchCalled { incumbent: SubmissionId::new(uuid::Uuid::from_u128(1)) };
+        for stage in Stage::ALL {
+            let after = State::Running { stage }.apply(&called);
+            assert_eq!(after.is_ok(), stage == Stage::Attribution, "{stage:?} {after:?}");
+        }
+        let after = State::Running { stage: Stage::Attribution }
+            .apply(&called)
+            .and_then(|state| state.apply(&Event::Claimed))
+            .and_then(|state| state.apply(&Event::StageDone));
+        assert_eq!(after, Ok(State::Pending { stage: Stage::Attribution }));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::query_parameters::{AttachContainerOptionsBuilder, UploadToContainerOptionsBuilder};
 use futures_util::{Stream, StreamExt as _};
 use prism_domain::evaluation::{
-    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Measured, Progress,
+    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
 };
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ use crate::config::{DockerConfig, EvaluationConfig};
 use crate::corpus::Corpora;
 use crate::fault;
 use crate::frames::Ending;
+use crate::instruments;
 use crate::spec::{self, Isolation, JobTree, SCORER_ARGUMENTS, Setting};
 use crate::text::Tail;
 use crate::watchdog::{Piece, Watch};
@@ -108,6 +109,10 @@ impl DockerEvaluator {
 impl Evaluator for DockerEvaluator {
     fn name(&self) -> &'static str {
         "docker"
+    }
+
+    fn instruments(&self, plan: &str) -> Option<Instruments> {
+        instruments::of(plan, &self.config)
     }
 
     fn evaluate<'a>(

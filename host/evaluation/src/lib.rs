@@ -10,6 +10,7 @@ mod embedded;
 pub mod corpus;
 mod fault;
 mod spec;
+mod instruments;
 mod frames;
 mod text;
 mod watchdog;

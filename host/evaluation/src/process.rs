@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use prism_domain::evaluation::{
-    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Measured, Progress,
+    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -31,6 +31,7 @@ use crate::config::{ConfigError, EvaluationConfig};
 use crate::corpus::Corpora;
 use crate::fault;
 use crate::frames::{Ending, Stopped};
+use crate::instruments;
 use crate::spec::{self, Isolation, SCORER_ARGUMENTS, Setting};
 use crate::watchdog::{Piece, Seen, Watch};
 
@@ -130,6 +131,10 @@ impl ProcessEvaluator {
 impl Evaluator for ProcessEvaluator {
     fn name(&self) -> &'static str {
         "process"
+    }
+
+    fn instruments(&self, plan: &str) -> Option<Instruments> {
+        instruments::of(plan, &self.config)
     }
 
     fn evaluate<'a>(

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use prism_domain::evaluation::{EvaluationFault, EvaluationJob, ProjectTree};
+use prism_domain::evaluation::{EvaluationFault, EvaluationJob, ProjectTree, REFERENCE_MAX_BYTES};
 use serde_json::{Value, json};
 
 use crate::config::{BackendKind, EvaluationConfig};
@@ -153,18 +153,27 @@ pub(crate) fn job_tree(
             vec![Bound { path: TRAIN_PATH, source: train }, Bound { path: VAL_PATH, source: val }]
         }
     };
-    match &config.harness_dir {
-        None => embedded::harness().for_each(|(path, bytes)| {
-            tree.file(&format!("harness/{path}"), Access::Everybody, bytes);
-        }),
-        Some(folder) => tree.folder_of_files(folder, Path::new("harness"))?,
-    }
+    tree.harness(config)?;
     tree.project("project", &job.project)?;
     if let Some(architecture) = &job.architecture {
         tree.project("architecture", architecture)?;
     }
     let entries = tree.entries;
     Ok(JobTree { entries, bound, isolation: *isolation, scorer_gid: config.uids.scorer })
+}
+
+/// The harness as it is staged.
+pub(crate) fn harness_entries(config: &EvaluationConfig) -> Result<Vec<Entry>, EvaluationFault> {
+    let mut tree = TreeBuilder::default();
+    tree.harness(config)?;
+    Ok(tree.entries)
+}
+
+/// An earlier evaluation's reference runs. Without them the scorer measures the reference itself, so
+/// what cannot be read is left out.
+fn offered(reference: Option<&[u8]>) -> Option<Value> {
+    let bytes = reference.filter(|bytes| bytes.len() <= REFERENCE_MAX_BYTES)?;
+    serde_json::from_slice(bytes).ok().filter(Value::is_object)
 }
 
 pub(crate) fn load_plan(name: &str) -> Result<Value, EvaluationFault> {
@@ -206,6 +215,7 @@ fn describe(job: &EvaluationJob, setting: &Setting<'_>) -> Result<Value, Evaluat
         "isolation": {"mode": mode, "scorer_uid": uids.scorer, "worker_uid": worker, "auditor_uid": auditor},
         "limits": {"wall_ms": config.wall_ms, "memory_bytes": config.memory_bytes, "log_bytes": config.log_bytes},
         "data": describe_data(plan, corpus)?,
+        "reference": offered(job.reference.as_deref()),
         "image_digest": image_digest,
     }))
 }
@@ -270,6 +280,16 @@ impl TreeBuilder {
         }
         self.folders.insert(path.to_owned());
         self.entries.push(Entry { path: path.to_owned(), access, bytes: None });
+    }
+
+    fn harness(&mut self, config: &EvaluationConfig) -> Result<(), EvaluationFault> {
+        match &config.harness_dir {
+            None => embedded::harness().for_each(|(path, bytes)| {
+                self.file(&format!("harness/{path}"), Access::Everybody, bytes);
+            }),
+            Some(folder) => self.folder_of_files(folder, Path::new("harness"))?,
+        }
+        Ok(())
     }
 
     /// Intake has checked the paths; they are checked again, because here they become files.
@@ -366,6 +386,7 @@ mod tests {
             architecture,
             seeds: vec![1, 2],
             secret: [7; 32],
+            reference: None,
         }
     }
 
@@ -434,6 +455,25 @@ mod tests {
             parts(&job(ProjectKind::TrainingForArch, family)),
             (json!("/job/architecture"), own)
         );
+    }
+
+    #[test]
+    fn reference_runs_are_offered_as_they_are_or_not_at_all() {
+        let described = |reference: Option<&[u8]>| {
+            let mut job = job(ProjectKind::Full, None);
+            job.reference = reference.map(<[u8]>::to_vec);
+            let staged = staged(&job, Isolation::TwoUser);
+            let raw = staged["job.json"].1.clone().expect("a file");
+            serde_json::from_slice::<Value>(&raw).expect("JSON")["reference"].clone()
+        };
+        assert_eq!(
+            described(Some(br#"{"runs": [{"nll": 0.1234567890123456789}]}"#)),
+            json!({"runs": [{"nll": 0.123_456_789_012_345_68_f64}]})
+        );
+        let large = format!("{{"runs": \"{}\"}}", "x".repeat(REFERENCE_MAX_BYTES));
+        for none in [None, Some(&b"[]"[..]), Some(b"{"), Some(large.as_bytes())] {
+            assert_eq!(described(none), Value::Null);
+        }
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! Stage 5: who discovered what? Thresholds weigh each comparison, attribution decides, the ledger changes.
 
+mod loaded;
+mod stake;
+
 use std::sync::Arc;
 
 use prism_domain::attribution::{
-    ArchitectureAction, Attribution, AttributionDecision, Candidate, KNOWN_FAMILIES_MAX,
-    KnownFamily, KnownVariant, TrainingAction,
+    ArchitectureAction, Attribution, AttributionDecision, Candidate, KnownFamily, KnownVariant,
+    TrainingAction,
 };
-use prism_domain::facts::{Fingerprints, ProjectFacts, sketch_similarity_ppm};
-use prism_domain::ids::FamilyId;
+use prism_domain::estimate::Estimate;
+use prism_domain::facts::sketch_similarity_ppm;
+use prism_domain::ids::{FamilyId, SubmissionId};
 use prism_domain::improvement::{Assessment, ImprovementOutcome, Subject};
-use prism_domain::ledger::{Family, LedgerChange, Variant};
+use prism_domain::ledger::{LedgerChange, Variant};
 use prism_domain::policy::{Decided, PolicyFault, PolicySet};
-use prism_domain::scaling::Report;
-use prism_domain::submission::{Event, HoldCause, PublishedScores, Submission};
+use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
+use prism_domain::submission::{Event, HoldCause, PublishedScores};
 use prism_store::{Claim, DecisionRecord, FamilyComparisons, MeasurementKind, StageCommit};
 
+use self::loaded::{Known, Loaded, Rerun, Stored};
 use crate::Pipeline;
 use crate::comparison::{Incumbent, of_architectures, of_trainings};
 use crate::evidence::{encoded, record};
@@ -22,32 +27,7 @@ use crate::ledger_changes::{Actions, Claimant};
 use crate::outcome::StageError;
 use crate::project::on_blocking_thread;
 use crate::reason::summarised;
-
-/// Everything that the stage reads.
-pub(crate) struct Loaded {
-    submission: Submission,
-    facts: ProjectFacts,
-    fingerprints: Fingerprints,
-    report: Report,
-    target: Option<FamilyId>,
-    known: Vec<Known>,
-    ledger_version: i64,
-}
-
-/// A family with what its comparison needs.
-struct Known {
-    family: Family,
-    variants: Vec<Variant>,
-    canonical: Option<Stored>,
-    best_variant: Option<Stored>,
-    tests: (u32, u32),
-}
-
-/// The report of an earlier submission and whether it was measured on the candidate's seeds.
-struct Stored {
-    report: Report,
-    same_seeds: bool,
-}
+use crate::rematch::RematchCall;
 
 /// Everything that the policies said.
 struct Answer {
@@ -55,13 +35,8 @@ struct Answer {
     decided: Decided<Attribution>,
     records: Vec<DecisionRecord>,
     comparisons: Vec<FamilyComparisons>,
-}
-
-impl Loaded {
-    /// Whether the project has a `build_model` of its own; without one, its target's was trained.
-    fn brings_model(&self) -> bool {
-        self.facts.source.entry_functions.iter().any(|function| function.name == "build_model")
-    }
+    /// The incumbent that has to be measured on the candidate's seeds before the answer counts.
+    rematch: Option<SubmissionId>,
 }
 
 pub(crate) async fn run(
@@ -72,94 +47,18 @@ pub(crate) async fn run(
     let loaded = Arc::new(pipeline.load_attribution(&claim.submission).await?);
     let shared = Arc::clone(&loaded);
     let answer = on_blocking_thread(move || decide(&shared, policies.as_ref())).await??;
-    commit(pipeline, claim, &loaded, answer)
-}
-
-impl Pipeline {
-    async fn load_attribution(&self, submission: &Submission) -> Result<Loaded, StageError> {
-        let ledger_version = self.store.ledger_version().await?;
-        let facts: ProjectFacts =
-            self.load_measurement(submission.id, MeasurementKind::Facts, "facts").await?;
-        let report: Report =
-            self.load_measurement(submission.id, MeasurementKind::Report, "report").await?;
-        let fingerprints =
-            facts.source.fingerprints.ok_or(StageError::Missing { what: "fingerprints" })?;
-        let named = facts.target_family.as_deref().and_then(|id| id.parse::<FamilyId>().ok());
-        let target = match named {
-            Some(id) => self.store.family(id).await?,
-            None => None,
-        };
-        let mut families = self
-            .store
-            .families_like(
-                fingerprints.architecture,
-                &facts.source.architecture_sketch,
-                KNOWN_FAMILIES_MAX,
-            )
-            .await?
-            .into_iter()
-            .map(|resembling| resembling.family)
-            .collect::<Vec<_>>();
-        let target_id = target.as_ref().map(|family| family.id);
-        if let Some(family) = target
-            && !families.iter().any(|known| known.id == family.id)
-        {
-            families.truncate(KNOWN_FAMILIES_MAX - 1);
-            families.push(family);
-        }
-        let mut known = Vec::with_capacity(families.len());
-        for family in families {
-            known.push(self.load_known(submission, family).await?);
-        }
-        Ok(Loaded {
-            submission: submission.clone(),
-            facts,
-            fingerprints,
-            report,
-            target: target_id,
-            known,
-            ledger_version,
-        })
-    }
-
-    async fn load_known(
-        &self,
-        submission: &Submission,
-        family: Family,
-    ) -> Result<Known, StageError> {
-        let variants = self.store.variants_of(&[family.id]).await?;
-        let canonical = self.load_stored(submission, family.canonical_submission_id).await?;
-        let best_variant = match variants.iter().find(|variant| variant.is_current_best) {
-            Some(best) => self.load_stored(submission, best.submission_id).await?,
-            None => None,
-        };
-        let counted = self.store.family_tests(family.id).await?;
-        let tests = (counted.tests, counted.acceptances);
-        Ok(Known { family, variants, canonical, best_variant, tests })
-    }
-
-    async fn load_stored(
-        &self,
-        submission: &Submission,
-        earlier: prism_domain::ids::SubmissionId,
-    ) -> Result<Option<Stored>, StageError> {
-        let Some(report) =
-            self.find_measurement(earlier, MeasurementKind::Report, "report").await?
-        else {
-            return Ok(None);
-        };
-        let other = self.store.submission(earlier).await?;
-        // Seeds are drawn per epoch, so an equal epoch means equal seeds and data order.
-        let same_seeds = other.is_some_and(|other| other.epoch == submission.epoch);
-        Ok(Some(Stored { report, same_seeds }))
+    match answer.rematch {
+        Some(incumbent) => call_rematch(incumbent, answer),
+        None => commit(pipeline, claim, &loaded, answer),
     }
 }
 
 fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageError> {
     let mut records = Vec::new();
+    let rerun = analysed(loaded, policies, &mut records)?;
     let mut families = Vec::with_capacity(loaded.known.len());
     for known in &loaded.known {
-        families.push(weighed(loaded, known, policies, &mut records)?);
+        families.push(weighed(loaded, known, &rerun, policies, &mut records)?);
     }
     families
         .sort_by_key(|known| (!known.same_architecture, std::cmp::Reverse(known.similarity_ppm)));
@@ -177,36 +76,51 @@ fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageErro
     let decided = policies.attribute(&question)?;
     records.push(record(&decided)?);
     let comparisons = tested(&question, &decided.answer);
-    Ok(Answer { question, decided, records, comparisons })
+    let rematch = stake::incumbent_to_run(loaded, &question, &decided.answer, policies)?;
+    Ok(Answer { question, decided, records, comparisons, rematch })
+}
+
+/// What the scaling policy says of the rematches. One that it rejects shows nothing about the candidate:
+/// its comparison stays unpaired, and the record of the decision says why.
+fn analysed(
+    loaded: &Loaded,
+    policies: &dyn PolicySet,
+    records: &mut Vec<DecisionRecord>,
+) -> Result<Rerun, StageError> {
+    let mut rerun = Rerun::new();
+    for rematch in &loaded.rematches {
+        let (Some(incumbent), Some(telemetry)) = (rematch.incumbent, &rematch.telemetry) else {
+            continue;
+        };
+        let decided = policies.analyse(&ScalingInput { telemetry: telemetry.clone() })?;
+        records.push(record(&decided)?);
+        if decided.answer.outcome == ScalingOutcome::Scored {
+            rerun.insert(incumbent, decided.answer);
+        } else {
+            tracing::warn!(submission = %loaded.submission.id, %incumbent, "an incumbent was rejected on other seeds; it is compared unpaired");
+        }
+    }
+    Ok(rerun)
 }
 
 fn weighed(
     loaded: &Loaded,
     known: &Known,
+    rerun: &Rerun,
     policies: &dyn PolicySet,
     records: &mut Vec<DecisionRecord>,
 ) -> Result<KnownFamily, StageError> {
     let family = &known.family;
     let same_owner = family.owner_hotkey == loaded.submission.hotkey;
-    let incumbent = Incumbent {
-        score: family.q_arch_best,
-        report: known.canonical.as_ref().map(|stored| &stored.report),
-        same_seeds: known.canonical.as_ref().is_some_and(|stored| stored.same_seeds),
-        tests: known.tests,
-    };
+    let canonical = incumbent(known, Some(&known.canonical), family.q_arch_best, rerun);
     let subject = if same_owner { Subject::Architecture } else { Subject::ArchitectureTransfer };
     let architecture =
-        keep(policies.assess(&of_architectures(subject, &loaded.report, &incumbent)), records)?;
+        keep(policies.assess(&of_architectures(subject, &loaded.report, &canonical)), records)?;
     let best = known.variants.iter().find(|variant| variant.is_current_best);
     let training = match best {
         None => None,
         Some(best) => {
-            let incumbent = Incumbent {
-                score: best.q_recipe,
-                report: known.best_variant.as_ref().map(|stored| &stored.report),
-                same_seeds: known.best_variant.as_ref().is_some_and(|stored| stored.same_seeds),
-                tests: known.tests,
-            };
+            let incumbent = incumbent(known, known.best_variant.as_ref(), best.q_recipe, rerun);
             let question = of_trainings(training_subject(loaded, best), &loaded.report, &incumbent);
             Some(keep(policies.assess(&question), records)?)
         }
@@ -225,6 +139,20 @@ fn weighed(
         architecture,
         training,
     })
+}
+
+fn incumbent<'a>(
+    known: &'a Known,
+    stored: Option<&'a Stored>,
+    score: Estimate,
+    rerun: &'a Rerun,
+) -> Incumbent<'a> {
+    Incumbent {
+        score,
+        report: stored.filter(|stored| stored.same_seeds).and_then(|stored| stored.report.as_ref()),
+        rerun: stored.and_then(|stored| rerun.get(&stored.submission_id)),
+        tests: known.tests,
+    }
 }
 
 /// The same training in other hands would change its owner; another training would be a new best.
@@ -269,6 +197,17 @@ fn tested(question: &Candidate, answer: &Attribution) -> Vec<FamilyComparisons> 
     let counted =
         |family_id| FamilyComparisons { family_id, tests: 1, acceptances: u32::from(accepted) };
     family.map(counted).into_iter().collect()
+}
+
+/// The attribution is asked again when the incumbent was run; what it said so far is why.
+fn call_rematch(incumbent: SubmissionId, answer: Answer) -> Result<StageCommit, StageError> {
+    let call = encoded(&RematchCall { incumbent }, "rematch call")?;
+    Ok(StageCommit {
+        measurements: vec![(MeasurementKind::RematchCall, call)],
+        decisions: answer.records,
+        policy_set: Some(answer.decided.provenance.policy_set),
+        ..StageCommit::new(Event::RematchCalled { incumbent })
+    })
 }
 
 fn commit(

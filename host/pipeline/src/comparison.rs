@@ -11,10 +11,10 @@ use prism_domain::scaling::{PairedDifference, Report};
 pub(crate) struct Incumbent<'a> {
     /// Its score.
     pub(crate) score: Estimate,
-    /// Its report, when it is stored.
+    /// The report behind that score, when it was measured on the candidate's seeds.
     pub(crate) report: Option<&'a Report>,
-    /// Whether it was measured on the candidate's seeds.
-    pub(crate) same_seeds: bool,
+    /// Its report of a rematch: measured again, on the candidate's seeds.
+    pub(crate) rerun: Option<&'a Report>,
     /// Comparisons against its family so far, and how many were accepted.
     pub(crate) tests: (u32, u32),
 }
@@ -25,8 +25,8 @@ pub(crate) fn of_architectures(
     candidate: &Report,
     incumbent: &Incumbent<'_>,
 ) -> Comparison {
-    let theirs = incumbent.report.map(|report| report.architecture_pairs.as_slice());
-    comparison(subject, candidate.q_arch, &candidate.architecture_pairs, theirs, incumbent)
+    let side = |report: &Report| (report.q_arch, report.architecture_pairs.clone());
+    comparison(subject, &side(candidate), incumbent, side)
 }
 
 /// The question whether the candidate's training is better than the incumbent's.
@@ -35,25 +35,36 @@ pub(crate) fn of_trainings(
     candidate: &Report,
     incumbent: &Incumbent<'_>,
 ) -> Comparison {
-    let theirs = incumbent.report.map(|report| report.recipe_pairs.as_slice());
-    comparison(subject, candidate.q_recipe, &candidate.recipe_pairs, theirs, incumbent)
+    let side = |report: &Report| (report.q_recipe, report.recipe_pairs.clone());
+    comparison(subject, &side(candidate), incumbent, side)
 }
 
+/// A score and the differences behind it.
+type Side = (Estimate, Vec<PairedDifference>);
+
+/// Of a rematch both differences and score count, for they are of the candidate's seeds. One that shares
+/// no rung with the candidate shows nothing.
 fn comparison(
     subject: Subject,
-    candidate: Estimate,
-    ours: &[PairedDifference],
-    theirs: Option<&[PairedDifference]>,
+    candidate: &Side,
     incumbent: &Incumbent<'_>,
+    side: impl Fn(&Report) -> Side,
 ) -> Comparison {
-    let paired_gains_bpb = match theirs {
-        Some(theirs) if incumbent.same_seeds => paired_gains(ours, theirs),
-        _ => Vec::new(),
+    let paired = |report: &Report| {
+        let (score, theirs) = side(report);
+        let gains = paired_gains(&candidate.1, &theirs);
+        (!gains.is_empty()).then_some((score, gains))
     };
+    let stored = || incumbent.report.and_then(paired).map(|(_, gains)| (incumbent.score, gains));
+    let (score, paired_gains_bpb) = incumbent
+        .rerun
+        .and_then(paired)
+        .or_else(stored)
+        .unwrap_or_else(|| (incumbent.score, Vec::new()));
     Comparison {
         subject,
-        candidate,
-        incumbent: incumbent.score,
+        candidate: candidate.0,
+        incumbent: score,
         paired_gains_bpb,
         tests_before: incumbent.tests.0,
         acceptances_before: incumbent.tests.1,

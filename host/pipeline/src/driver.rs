@@ -15,10 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::Pipeline;
 use crate::outcome::{Remedy, StageError};
-use crate::{attribution, evaluation, facts, review, scoring};
+use crate::{attribution, evaluation, facts, rematch, review, scoring};
 
 /// Stages that take milliseconds; one task does them in turn.
 const LIGHT_STAGES: [Stage; 4] = [Stage::Facts, Stage::Review, Stage::Scoring, Stage::Attribution];
+/// Stages that train; as many at once as the operator says.
+const HEAVY_STAGES: [Stage; 2] = [Stage::Evaluation, Stage::Rematch];
 /// How long an idle worker waits before it looks again although nobody woke it, milliseconds.
 const IDLE_MS: u64 = 500;
 /// A lease is renewed this many times before it would run out.
@@ -75,7 +77,7 @@ impl Pipeline {
             let heavy = self.clone();
             let name = format!("{worker_id}/evaluation-{index}");
             let token = stop.clone();
-            tasks.spawn(async move { heavy.work_on(&name, &[Stage::Evaluation], &token).await });
+            tasks.spawn(async move { heavy.work_on(&name, &HEAVY_STAGES, &token).await });
         }
         let sweeper = self.clone();
         let token = stop.clone();
@@ -147,8 +149,22 @@ impl Pipeline {
             claim.stage.as_str()
         );
         tracing::error!(submission = %claim.submission.id, stage = claim.stage.as_str(), code, tries, "gives up");
-        let blame = Blame::Worker;
-        self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason })).await;
+        let commit = self.ending(claim, Blame::Worker, code, reason).await;
+        self.try_commit(claim, commit).await;
+    }
+
+    /// How a stage ends that was tried too often. Only a rematch can be done without.
+    async fn ending(
+        &self,
+        claim: &Claim,
+        blame: Blame,
+        code: String,
+        reason: String,
+    ) -> StageCommit {
+        if claim.stage == Stage::Rematch {
+            return self.forgo_rematch(claim, &code, &reason).await;
+        }
+        StageCommit::new(Event::Failed { blame, code, reason })
     }
 
     async fn perform(&self, claim: &Claim) -> Result<StageCommit, StageError> {
@@ -158,6 +174,7 @@ impl Pipeline {
             Stage::Review => review::run(self, claim, self.policy_set(claim).await?).await,
             Stage::Evaluation => evaluation::run(self, claim).await,
             Stage::Scoring => scoring::run(self, claim, self.policy_set(claim).await?).await,
+            Stage::Rematch => rematch::run(self, claim).await,
             Stage::Attribution => {
                 attribution::run(self, claim, self.policy_set(claim).await?).await
             }
@@ -240,8 +257,8 @@ impl Pipeline {
                     "Prism evaluation failed: {code}: gave up after {} tries",
                     claim.attempt
                 );
-                self.try_commit(claim, StageCommit::new(Event::Failed { blame, code, reason }))
-                    .await;
+                let commit = self.ending(claim, blame, code, reason).await;
+                self.try_commit(claim, commit).await;
             }
             Remedy::Retry => {
                 let retry_at = self.clock.now().plus_ms(self.rest_ms(error, claim.attempt));

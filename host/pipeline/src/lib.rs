@@ -1,4 +1,5 @@
-//! The flow of a submission: facts, review, evaluation, scoring, attribution; then weights.
+//! The flow of a submission: facts, review, evaluation, scoring, attribution, and where that asks for
+//! it a rematch; then weights.
 //!
 //! **Every stage reads the same way: load, decide, commit.** Load reads what earlier stages stored;
 //! decide is pure but for the one effect that the stage is about (a policy call, an evaluation);
@@ -15,8 +16,10 @@ mod pinned;
 mod submit;
 mod facts;
 mod review;
+mod reference;
 mod evaluation;
 mod scoring;
+mod rematch;
 mod attribution;
 mod comparison;
 mod ledger_changes;
@@ -25,6 +28,8 @@ mod weights;
 mod driver;
 mod sweeper;
 mod check;
+mod capsule;
+mod rerun;
 
 use std::sync::Arc;
 
@@ -36,10 +41,16 @@ use prism_intake::ArchiveLimits;
 use prism_store::Store;
 use tokio::sync::Notify;
 
+pub use capsule::{CAPSULE_MAX_BYTES, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleProject};
 pub use check::{CheckReport, check_upload, project_tree};
 pub use driver::{Boundary, BoundaryHook, ProgressBoard};
 pub use holds::{Resolution, ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining};
 pub use outcome::StageError;
+pub use rematch::RematchForgone;
+pub use rerun::{
+    Again, Differences, Mismatch, OTHER_STACK_BPB, RunDifference, SAME_STACK_BPB, ScoreDifference,
+    differences,
+};
 pub use seeds::{BEACON_KEY_LEN, Beacon};
 pub use submit::{SubmitError, SubmitRequest};
 pub use weights::CurrentWeights;

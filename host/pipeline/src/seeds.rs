@@ -42,10 +42,13 @@ impl Beacon {
 
     /// The identifier of the evaluation of a submission: the same however often it is tried.
     pub fn evaluation_bytes(&self, submission: SubmissionId) -> [u8; 16] {
-        let bytes = self.derive(&[b"evaluation", submission.to_string().as_bytes()]);
-        let mut half = [0_u8; 16];
-        half.copy_from_slice(bytes.split_at(16).0);
-        half
+        half(&self.derive(&[b"evaluation", submission.to_string().as_bytes()]))
+    }
+
+    /// The identifier of the evaluation of an incumbent on a candidate's seeds.
+    pub fn rematch_bytes(&self, candidate: SubmissionId, incumbent: SubmissionId) -> [u8; 16] {
+        let (candidate, incumbent) = (candidate.to_string(), incumbent.to_string());
+        half(&self.derive(&[b"rematch", candidate.as_bytes(), incumbent.as_bytes()]))
     }
 
     fn derive(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -58,6 +61,12 @@ impl Beacon {
         }
         mac.finalize().into_bytes().into()
     }
+}
+
+fn half(bytes: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0_u8; 16];
+    half.copy_from_slice(bytes.split_at(16).0);
+    half
 }
 
 #[cfg(test)]

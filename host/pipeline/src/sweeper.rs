@@ -1,5 +1,5 @@
 //! Housekeeping: submissions that waited for a policy go on when another set is in force; holds
-//! that nobody decided expire; spent nonces go.
+//! that nobody decided expire; spent nonces and old reference runs go.
 
 use std::time::Duration;
 
@@ -14,6 +14,11 @@ use crate::Pipeline;
 const SWEEP_MS: u64 = 2_000;
 /// The most submissions resumed in one sweep.
 const SWEEP_MAX: u32 = 100;
+/// How long reference runs are kept, milliseconds: three days, because a submission that waited for an
+/// operator still has the seeds of its epoch.
+const REFERENCE_KEPT_MS: i64 = 3 * 86_400_000;
+/// The most reference runs that are kept, each of at most 4 MiB.
+const REFERENCE_KEPT: u32 = 32;
 
 impl Pipeline {
     pub(crate) async fn sweep(&self, stop: &CancellationToken) {
@@ -32,6 +37,8 @@ impl Pipeline {
     pub async fn sweep_once(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store.prune_nonces(now).await?;
+        let stale = now.plus_ms(REFERENCE_KEPT_MS.saturating_neg());
+        self.store.prune_reference_runs(stale, REFERENCE_KEPT).await?;
         let current = self.policies.current().digest();
         for submission in self.store.held(HoldCause::PolicyFault, Some(current), SWEEP_MAX).await? {
             let reason = "another policy set is in force".to_owned();

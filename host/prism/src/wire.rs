@@ -159,8 +159,6 @@ fn crash_hook(crash_at: Option<&str>) -> anyhow::Result<BoundaryHook> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_plan_says_how_many_seeds_are_drawn() {
         let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../evaluation/plans");

@@ -3,7 +3,8 @@
 //! A job row exists exactly while its submission is pending or running. Two stages keep the order of
 //! acceptance, because what they decide depends on earlier submissions: a review waits until all
 //! earlier ones are reviewed (or held, or final), an attribution until all earlier ones are
-//! attributed (or held, or final).
+//! attributed (or held, or final). A rematch needs no rule of its own: only an attribution calls for it,
+//! and while it is due or under way all later attributions wait.
 
 use prism_domain::evaluation::Progress;
 use prism_domain::ids::SubmissionId;
@@ -231,7 +232,7 @@ struct DueJob {
 /// The earliest job of a stage that may be claimed at $2. One statement for each rule of order.
 const fn due_sql(stage: Stage) -> &'static str {
     match stage {
-        Stage::Facts | Stage::Evaluation | Stage::Scoring => {
+        Stage::Facts | Stage::Evaluation | Stage::Scoring | Stage::Rematch => {
             "SELECT submission, worker_id, attempts FROM jobs \
              WHERE stage = $1 AND claimable_at <= $2 ORDER BY submission LIMIT 1"
         }

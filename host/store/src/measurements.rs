@@ -11,6 +11,9 @@ use crate::dialect::Connection;
 use crate::error::StoreError;
 use crate::open::Store;
 
+/// The most measurements of one kind that are read at once.
+pub const MEASUREMENTS_MAX: i64 = 16;
+
 /// What some bytes of a submission are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,8 +26,16 @@ pub enum MeasurementKind {
     Telemetry,
     /// The end of what the submitted code printed.
     EvaluationLog,
+    /// What it was evaluated with, JSON: the plan, the instruments, the canonical project.
+    Evaluation,
     /// The report of the scaling policy, JSON.
     Report,
+    /// Which incumbent is to be measured on this submission's seeds, JSON.
+    RematchCall,
+    /// Raw telemetry of an incumbent on this submission's seeds, exactly as the scorer wrote it, JSON.
+    IncumbentTelemetry,
+    /// Why an incumbent was not measured on this submission's seeds, JSON.
+    RematchForgone,
     /// The assessments of the thresholds policy, JSON.
     Assessments,
     /// The question that the attribution policy was asked, JSON.
@@ -41,7 +52,11 @@ impl MeasurementKind {
             Self::Review => "review",
             Self::Telemetry => "telemetry",
             Self::EvaluationLog => "evaluation_log",
+            Self::Evaluation => "evaluation",
             Self::Report => "report",
+            Self::RematchCall => "rematch_call",
+            Self::IncumbentTelemetry => "incumbent_telemetry",
+            Self::RematchForgone => "rematch_forgone",
             Self::Assessments => "assessments",
             Self::Candidate => "candidate",
             Self::Attribution => "attribution",
@@ -90,6 +105,29 @@ impl Store {
         .fetch_optional(&self.readers)
         .await?;
         row.map(|(digest, bytes)| verified(parsed("blob digest", &digest)?, bytes)).transpose()
+    }
+
+    /// All bytes of that kind, oldest first, at most [`MEASUREMENTS_MAX`].
+    pub async fn measurements(
+        &self,
+        id: SubmissionId,
+        kind: MeasurementKind,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
+            "SELECT blobs.digest, blobs.bytes FROM measurements \
+             JOIN blobs ON blobs.digest = measurements.digest \
+             JOIN submissions ON submissions.sequence = measurements.submission \
+             WHERE submissions.id = $1 AND measurements.kind = $2 \
+             ORDER BY measurements.sequence LIMIT $3",
+        )
+        .bind(id.to_string())
+        .bind(kind.as_str())
+        .bind(MEASUREMENTS_MAX)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|(digest, bytes)| verified(parsed("blob digest", &digest)?, bytes))
+            .collect()
     }
 
     /// All answers of policies about a submission, oldest first.

@@ -13,6 +13,7 @@ use crate::jobs::{Claim, check_token, dequeue, enqueue};
 use crate::ledger_changes::{apply_changes, count_comparisons};
 use crate::measurements::{DecisionRecord, MeasurementKind, insert_decision, insert_measurement};
 use crate::open::Store;
+use crate::reference::{ReferenceRuns, insert_reference_runs};
 use crate::similarity::index_project;
 use crate::submissions::{Published, advance};
 
@@ -23,6 +24,8 @@ pub struct StageCommit {
     pub event: Event,
     /// Bytes to keep for ever.
     pub measurements: Vec<(MeasurementKind, Vec<u8>)>,
+    /// Reference runs that later evaluations may use again.
+    pub reference: Option<ReferenceRuns>,
     /// Answers of policies.
     pub decisions: Vec<DecisionRecord>,
     /// The policy set under which the submission is decided from now on.
@@ -48,6 +51,7 @@ impl StageCommit {
         Self {
             event,
             measurements: Vec::new(),
+            reference: None,
             decisions: Vec::new(),
             policy_set: None,
             scores: None,
@@ -150,6 +154,9 @@ pub(crate) async fn apply_commit(
     }
     for (kind, bytes) in commit.measurements {
         insert_measurement(connection, sequence, kind, bytes, now).await?;
+    }
+    if let Some(runs) = commit.reference {
+        insert_reference_runs(connection, runs, now).await?;
     }
     for decision in commit.decisions {
         insert_decision(connection, sequence, decision, now).await?;

@@ -23,6 +23,7 @@ fn job() -> EvaluationJob {
         architecture: None,
         seeds: vec![1],
         secret: [0; 32],
+        reference: None,
     }
 }
 

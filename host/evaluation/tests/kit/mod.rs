@@ -122,6 +122,7 @@ pub(crate) fn job() -> EvaluationJob {
         architecture: None,
         seeds: vec![11, 12],
         secret: [42; 32],
+        reference: None,
     }
 }
 

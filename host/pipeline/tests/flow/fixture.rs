@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use prism_domain::attribution::{Attribution, Candidate};
 use prism_domain::entropy::Entropy;
-use prism_domain::evaluation::{Evaluating, EvaluationFault, EvaluationJob, Evaluator, Progress};
+use prism_domain::evaluation::{
+    Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
+};
 use prism_domain::facts::{ModuleSource, ProjectFacts, SourceFacts};
 use prism_domain::ids::{Digest, Hotkey, SubmissionId};
 use prism_domain::improvement::{Assessment, Comparison};
@@ -17,12 +19,16 @@ use prism_domain::review::{ReviewDecision, ReviewInput, Verdict};
 use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::scaling::{Report, ScalingInput};
 use prism_domain::submission::{Blame, Event, ProjectKind, Stage, State};
+use prism_domain::telemetry::Telemetry;
 use prism_domain::time::{Clock, EpochId, EpochLength, Timestamp};
 use prism_intake::ArchiveLimits;
 use prism_pipeline::{Beacon, Pipeline, PipelineConfig, ProgressBoard};
 use prism_store::{Claim, MeasurementKind, NewSubmission, StageCommit, Store, StoreOptions};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::rules;
 
 /// Tries of a stage.
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
@@ -74,6 +80,10 @@ impl Fixture {
 
     /// Accepts submission number `n`, a single module.
     pub(crate) async fn accept(&self, n: u32) -> SubmissionId {
+        self.accept_in(EpochId(1), n).await
+    }
+
+    async fn accept_in(&self, epoch: EpochId, n: u32) -> SubmissionId {
         let archive = format!("number = {n}\n").into_bytes();
         let accepted = self
             .pipeline
@@ -81,7 +91,7 @@ impl Fixture {
             .accept(NewSubmission {
                 id: SubmissionId::new(self.pipeline.entropy.uuid()),
                 hotkey: Hotkey::new(format!("miner-{n}")).expect("a hotkey"),
-                epoch: EpochId(1),
+                epoch,
                 code_hash: Digest::of(&archive),
                 filename: "model.py".to_owned(),
                 body_digest: Digest::of(&archive),
@@ -102,7 +112,18 @@ impl Fixture {
         stage: Stage,
         facts: &ProjectFacts,
     ) -> SubmissionId {
-        self.accept_under(None, n, stage, facts).await
+        self.bring(self.accept(n).await, None, stage, facts).await
+    }
+
+    /// The same, accepted in that epoch.
+    pub(crate) async fn accept_at_in(
+        &self,
+        epoch: u64,
+        n: u32,
+        stage: Stage,
+        facts: &ProjectFacts,
+    ) -> SubmissionId {
+        self.bring(self.accept_in(EpochId(epoch), n).await, None, stage, facts).await
     }
 
     /// The same, begun under the set of that digest.
@@ -113,9 +134,18 @@ impl Fixture {
         stage: Stage,
         facts: &ProjectFacts,
     ) -> SubmissionId {
-        let id = self.accept(n).await;
+        self.bring(self.accept(n).await, policy_set, stage, facts).await
+    }
+
+    async fn bring(
+        &self,
+        id: SubmissionId,
+        policy_set: Option<Digest>,
+        stage: Stage,
+        facts: &ProjectFacts,
+    ) -> SubmissionId {
         let stored = serde_json::to_vec(facts).expect("JSON");
-        for before in Stage::ALL.into_iter().take_while(|before| *before != stage) {
+        for before in Stage::USUAL.into_iter().take_while(|before| *before != stage) {
             let mut commit = StageCommit::new(Event::StageDone);
             commit.policy_set = policy_set;
             if before == Stage::Facts {
@@ -216,12 +246,30 @@ impl SourceReader for NoReader {
     }
 }
 
-/// Counts evaluations. Each tells `progress`, if there is one, and then never ends; else it ends with
-/// a fault of the worker.
+/// What an evaluation brings: the score that the test's scaling policy will read from it, or a fault.
+type Scoring = Box<dyn Fn(&EvaluationJob) -> Result<f64, EvaluationFault> + Send>;
+
+/// Counts evaluations and keeps their jobs. Each tells `progress`, if there is one, and then never ends;
+/// else it ends as `scoring` says, and without one with a fault of the worker.
 #[derive(Default)]
 pub(crate) struct TestEvaluator {
     pub(crate) runs: AtomicUsize,
+    pub(crate) jobs: Mutex<Vec<EvaluationJob>>,
     pub(crate) progress: Mutex<Option<Progress>>,
+    scoring: Mutex<Option<Scoring>>,
+}
+
+impl TestEvaluator {
+    pub(crate) fn score(
+        &self,
+        scoring: impl Fn(&EvaluationJob) -> Result<f64, EvaluationFault> + Send + 'static,
+    ) {
+        *self.scoring.lock().expect("no panic before") = Some(Box::new(scoring));
+    }
+
+    pub(crate) fn last_job(&self) -> EvaluationJob {
+        self.jobs.lock().expect("no panic before").last().expect("an evaluation").clone()
+    }
 }
 
 impl Evaluator for TestEvaluator {
@@ -229,22 +277,68 @@ impl Evaluator for TestEvaluator {
         "test"
     }
 
+    fn instruments(&self, plan: &str) -> Option<Instruments> {
+        let plan = Digest::of(plan.as_bytes());
+        Some(Instruments { plan, harness: Digest::of(b"harness") })
+    }
+
     fn evaluate<'a>(
         &'a self,
-        _job: &'a EvaluationJob,
+        job: &'a EvaluationJob,
         progress: &'a (dyn Fn(Progress) + Send + Sync),
     ) -> Evaluating<'a> {
         self.runs.fetch_add(1, Ordering::SeqCst);
+        self.jobs.lock().expect("no panic before").push(job.clone());
         let told = self.progress.lock().expect("no panic before").clone();
+        let scored = match &*self.scoring.lock().expect("no panic before") {
+            Some(scoring) => scoring(job),
+            None => Err(machine_fault()),
+        };
         Box::pin(async move {
             if let Some(told) = told {
                 progress(told);
                 std::future::pending::<()>().await;
             }
-            let (code, message) = ("W-ENGINE".to_owned(), "no engine".to_owned());
-            Err(EvaluationFault { blame: Blame::Worker, code, message })
+            scored.map(|score| measured(job, score))
         })
     }
+}
+
+/// A fault of the worker's.
+pub(crate) fn machine_fault() -> EvaluationFault {
+    let (code, message) = ("W-ENGINE".to_owned(), "no engine".to_owned());
+    EvaluationFault { blame: Blame::Worker, code, message }
+}
+
+/// Telemetry of one candidate's run whose loss is the score, and one reference run, which is the offered
+/// one where there is one.
+fn measured(job: &EvaluationJob, score: f64) -> Measured {
+    let run = |role: &str, nll: f64| {
+        json!({
+            "run_id": role, "role": role, "probe": "base", "size_id": "s0", "seed_idx": 0,
+            "own_recipe": false, "steps_planned": 1, "steps_done": 1, "batch_seqs": 1, "seq_len": 1,
+            "status": "ok", "cols": {"nll_sum": [nll], "n_tok": [1], "n_bytes": [1]},
+        })
+    };
+    let size = |role: &str| json!({"size_id": "s0", "role": role, "d_model": 8, "n_layer": 1, "params_total": 9, "flops_per_token": 54.0});
+    let mut reference = run("reference", 0.5);
+    if let Some(offered) = &job.reference {
+        let offered: Value = serde_json::from_slice(offered).expect("JSON");
+        reference = offered["runs"][0].clone();
+        reference["cached"] = json!(true);
+    }
+    let document = json!({
+        "schema": prism_domain::telemetry::SCHEMA, "submission_id": job.submission_id.to_string(),
+        "eval_id": job.evaluation_id.to_string(), "kind": job.kind.as_str(), "tier": "smoke",
+        "plan": {"name": job.plan, "scale": 1.0},
+        "env": {"torch": "2", "device_kind": "cpu", "precision": "fp32", "blas": "mkl"},
+        "data": {"corpus_id": "c", "train_sha256": "t", "val_sha256": "v", "vocab_size": 256, "perm_commit": ""},
+        "seeds_revealed": job.seeds, "sizes": [size("candidate"), size("reference")],
+        "runs": [run("candidate", score), reference],
+    });
+    let raw = document.to_string().into_bytes();
+    let telemetry = Telemetry::parse(&raw).expect("valid");
+    Measured { raw, telemetry, log_tail: String::new() }
 }
 
 /// A manifest and its components.
@@ -293,7 +387,7 @@ impl Policies for TestPolicies {
     }
 }
 
-/// A set whose review accepts, or has a fault.
+/// A set that accepts, scores and attributes by the [`rules`] of the tests, or has a fault.
 pub(crate) struct TestSet {
     digest: Digest,
     sound: bool,
@@ -312,37 +406,43 @@ fn fault(code: &str) -> PolicyFault {
     PolicyFault { class: FaultClass::GuestFault, code: code.to_owned(), message }
 }
 
-impl PolicySet for TestSet {
-    fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    fn review(&self, _: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault> {
+impl TestSet {
+    fn decided<T>(&self, slot: Slot, answer: T) -> Result<Decided<T>, PolicyFault> {
         if !self.sound {
             return Err(fault("policy-trap"));
         }
         let provenance = Provenance {
-            slot: Slot::Review,
+            slot,
             policy_set: self.digest,
             component: self.digest,
             input: self.digest,
             fuel: 1,
             duration_us: 1,
         };
-        let answer = Verdict { decision: ReviewDecision::Accept, findings: Vec::new() };
         Ok(Decided { answer, provenance })
     }
+}
 
-    fn analyse(&self, _: &ScalingInput) -> Result<Decided<Report>, PolicyFault> {
-        Err(fault("policy-trap"))
+impl PolicySet for TestSet {
+    fn digest(&self) -> Digest {
+        self.digest
     }
 
-    fn assess(&self, _: &Comparison) -> Result<Decided<Assessment>, PolicyFault> {
-        Err(fault("policy-trap"))
+    fn review(&self, _: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault> {
+        let accepted = Verdict { decision: ReviewDecision::Accept, findings: Vec::new() };
+        self.decided(Slot::Review, accepted)
     }
 
-    fn attribute(&self, _: &Candidate) -> Result<Decided<Attribution>, PolicyFault> {
-        Err(fault("policy-trap"))
+    fn analyse(&self, input: &ScalingInput) -> Result<Decided<Report>, PolicyFault> {
+        self.decided(Slot::Scaling, rules::report(&input.telemetry))
+    }
+
+    fn assess(&self, comparison: &Comparison) -> Result<Decided<Assessment>, PolicyFault> {
+        self.decided(Slot::Thresholds, rules::assessment(comparison))
+    }
+
+    fn attribute(&self, candidate: &Candidate) -> Result<Decided<Attribution>, PolicyFault> {
+        self.decided(Slot::Attribution, rules::attribution(candidate))
     }
 
     fn weigh(&self, _: &LedgerView) -> Result<Decided<WeightVector>, PolicyFault> {

@@ -6,3 +6,7 @@ mod tries;
 mod policy_holds;
 mod pinned;
 mod evaluations;
+mod rules;
+mod rematches;
+mod references;
+mod capsules;

@@ -64,6 +64,12 @@ async fn explain(
         }
     }
     members.insert("findings".to_owned(), Value::Array(findings));
+    if submission.state == Status::Completed {
+        // The message may quote another miner's error: the code is enough here.
+        let forgone = state.pipeline.rematches_forgone(submission.id).await?;
+        let shown = forgone.iter().map(|one| json!({"incumbent": one.incumbent, "code": one.code}));
+        members.insert("rematches_forgone".to_owned(), shown.collect());
+    }
     Ok(())
 }
 

@@ -1,23 +1,23 @@
 //! `prism evaluate`: train, measure and score a project without a server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use prism_domain::entropy::Entropy as _;
-use prism_domain::evaluation::{EvaluationJob, Progress};
-use prism_domain::ids::{EvaluationId, SubmissionId};
+use prism_domain::evaluation::{EvaluationJob, Evaluator, Measured, Progress};
+use prism_domain::ids::{Digest, EvaluationId, SubmissionId};
 use prism_domain::policy::Policies as _;
 use prism_domain::review::ReviewDecision;
 use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
 use prism_domain::time::Clock as _;
-use prism_pipeline::{Beacon, check_upload, project_tree};
+use prism_pipeline::{Beacon, CAPSULE_SCHEMA, Capsule, CapsuleProject, check_upload, project_tree};
 use serde::Serialize;
 
 use super::bundle::Bundle;
-use super::{check, output, runtime};
+use super::{capsule, check, output, rerun, runtime};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::Settings;
 use crate::wire;
@@ -25,13 +25,23 @@ use crate::wire;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A project folder, a `.zip` or a single `.py`.
-    path: PathBuf,
+    #[arg(required_unless_present = "capsule", conflicts_with = "capsule")]
+    path: Option<PathBuf>,
+    /// Run a scored submission again and tell the differences; exit code 1 when they are too large.
+    #[arg(long, value_name = "FILE")]
+    capsule: Option<PathBuf>,
+    /// How far curves may be apart, bits per byte. Default: 0 on the same stack, else 0.002.
+    #[arg(long, value_name = "BPB", requires = "capsule")]
+    pub(super) tolerance: Option<f64>,
+    /// Write a capsule of this evaluation here.
+    #[arg(long, value_name = "FILE", conflicts_with = "capsule")]
+    capsule_out: Option<PathBuf>,
     /// Write the raw telemetry here.
     #[arg(long, value_name = "FILE")]
-    telemetry: Option<PathBuf>,
+    pub(super) telemetry: Option<PathBuf>,
     /// Answer as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// What `--json` prints: the whole report, and under which plan and policies it came about.
@@ -45,7 +55,15 @@ struct Evaluated<'a> {
 }
 
 pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let bundle = Bundle::read(&arguments.path)?;
+    match (&arguments.capsule, &arguments.path) {
+        (Some(capsule), _) => rerun::run(settings, arguments, capsule),
+        (None, Some(path)) => evaluate(settings, arguments, path),
+        (None, None) => anyhow::bail!("nothing to evaluate"),
+    }
+}
+
+fn evaluate(settings: Settings, arguments: &Arguments, path: &Path) -> anyhow::Result<ExitCode> {
+    let bundle = Bundle::read(path)?;
     let sandbox = wire::sandbox(&settings)?;
     let policies = sandbox.policies.current();
     let report =
@@ -66,18 +84,36 @@ pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<E
         seeds: Beacon::new(entropy.bytes32())
             .seeds(settings.epoch.epoch_at(SystemClock.now()), wire::plan_seeds(&settings)),
         secret: entropy.bytes32(),
+        reference: None,
     };
     let evaluator = prism_evaluation::evaluator(settings.evaluation)?;
-    let bar = Mutex::new(bar());
-    let measured = runtime::block_on(evaluator.evaluate(&job, &|progress| show(&bar, &progress)))??;
-    if let Ok(bar) = bar.lock() {
-        bar.finish_and_clear();
-    }
+    let measured = measure(evaluator.as_ref(), &job)?;
     if let Some(path) = &arguments.telemetry {
         std::fs::write(path, &measured.raw)?;
     }
     let tier = measured.telemetry.tier.clone();
     let scored = policies.analyse(&ScalingInput { telemetry: measured.telemetry })?.answer;
+    if let Some(path) = &arguments.capsule_out {
+        let instruments = evaluator.instruments(&job.plan);
+        let capsule = Capsule {
+            schema: CAPSULE_SCHEMA.to_owned(),
+            submission_id: job.submission_id,
+            evaluation_id: job.evaluation_id,
+            kind: job.kind,
+            project: CapsuleProject::new(&bundle.filename, &bundle.bytes, &facts.entrypoint),
+            training_entrypoint: job.training_entrypoint,
+            architecture: None,
+            plan: job.plan.clone(),
+            instruments,
+            backend: evaluator.name().to_owned(),
+            seeds: job.seeds,
+            secret: Digest::from_bytes(job.secret),
+            policy_set: policies.digest(),
+            telemetry: serde_json::from_slice(&measured.raw)?,
+            report: scored.clone(),
+        };
+        capsule::write(path, &capsule)?;
+    }
     if arguments.json {
         output::json(&Evaluated {
             tier,
@@ -89,6 +125,16 @@ pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<E
         tell(&scored);
     }
     Ok(if scored.outcome == ScalingOutcome::Scored { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a job and shows how far it is.
+pub(super) fn measure(evaluator: &dyn Evaluator, job: &EvaluationJob) -> anyhow::Result<Measured> {
+    let bar = Mutex::new(bar());
+    let measured = runtime::block_on(evaluator.evaluate(job, &|progress| show(&bar, &progress)))??;
+    if let Ok(bar) = bar.lock() {
+        bar.finish_and_clear();
+    }
+    Ok(measured)
 }
 
 fn bar() -> ProgressBar {

@@ -8,6 +8,8 @@ mod check;
 mod submit;
 mod evaluate;
 mod calibrate;
+mod rerun;
+mod capsule;
 mod weights;
 mod demo;
 mod doctor;
@@ -51,10 +53,13 @@ enum Verb {
     Check(check::Arguments),
     /// Send a project to a PRISM.
     Submit(submit::Arguments),
-    /// Train and measure a project in the sandbox and score it, without a server.
+    /// Train and measure a project, or a capsule once more, in the sandbox and score it, without a
+    /// server.
     Evaluate(evaluate::Arguments),
     /// Fit the scaling policy's calibration card again, from reports of healthy models.
     Calibrate(calibrate::Arguments),
+    /// Write a scored submission, with all that is needed to run it again, into one file.
+    Capsule(capsule::Arguments),
     /// Show the weights in force and where each comes from.
     Weights(weights::Arguments),
     /// Start a PRISM, send it the bundled example projects, show what becomes of them.
@@ -76,6 +81,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Submit(arguments) => submit::run(&settings, &arguments),
             Verb::Evaluate(arguments) => evaluate::run(settings, &arguments),
             Verb::Calibrate(arguments) => calibrate::run(&settings, &arguments),
+            Verb::Capsule(arguments) => capsule::run(settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
             Verb::Demo(arguments) => demo::run(settings, &arguments),
             Verb::Corpus(arguments) => corpus::run(&settings, &arguments),

@@ -4,12 +4,25 @@ use std::future::Future;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::config::Settings;
+
 /// Starts the log on standard error. `RUST_LOG` chooses what is told.
 pub(super) fn start_log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start in the same process keeps the first.
     let _kept = log.try_init();
+}
+
+/// Refuses to make a database where somebody only wants to ask one.
+pub(super) fn need_database(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(file) = settings.database_file().filter(|file| !file.exists()) {
+        anyhow::bail!(
+            "there is no database `{}`: start `prism serve` once, or set PRISM_DATA_DIR",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 /// Runs a future to its end on a new executor.

@@ -18,12 +18,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(mut settings: Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(file) = settings.database_file().filter(|file| !file.exists()) {
-        anyhow::bail!(
-            "there is no database `{}`: start `prism serve` once, or set PRISM_DATA_DIR",
-            file.display()
-        );
-    }
+    runtime::need_database(&settings)?;
     // Whoever only asks must not clear away what another process is about to pick up.
     settings.workers = 0;
     let weights = runtime::block_on(async {

@@ -58,7 +58,7 @@ impl Fixture {
 
     /// Does all stages before `stage` of the earliest submission, with nothing to show for it.
     pub(crate) async fn walk_to(&self, stage: Stage) {
-        for before in Stage::ALL.into_iter().take_while(|before| *before != stage) {
+        for before in Stage::USUAL.into_iter().take_while(|before| *before != stage) {
             self.commit(before, StageCommit::new(Event::StageDone)).await.expect("a step");
         }
     }

@@ -6,7 +6,7 @@ use prism_domain::ids::Digest;
 use prism_domain::policy::{Provenance, Slot};
 use prism_domain::rewards::{LedgerView, ScoreRow, Source, Weight, WeightVector};
 use prism_domain::submission::{Event, Stage};
-use prism_store::{DecisionRecord, MeasurementKind, StageCommit, WeightsSnapshot};
+use prism_store::{DecisionRecord, MeasurementKind, ReferenceRuns, StageCommit, WeightsSnapshot};
 
 use crate::fixture::{EPOCH, Fixture, at, hotkey, id};
 
@@ -127,5 +127,42 @@ async fn the_logs_cannot_be_rewritten_and_damage_is_named() {
         .await
         .expect("damaged");
     let damaged = fixture.store.submission(id(1)).await.map_err(|error| error.code());
+    assert_eq!(damaged, Err("corrupt"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_reference_runs_count_and_only_so_many_are_kept() {
+    let fixture = Fixture::new().await;
+    let asked = |n: u8| Digest::of(&[n]);
+    let keep = |n: u8, stack: &str, bytes: &str| StageCommit {
+        reference: Some(ReferenceRuns {
+            asked: asked(n),
+            stack: Digest::of(stack.as_bytes()),
+            bytes: bytes.as_bytes().to_vec(),
+        }),
+        ..StageCommit::new(Event::StageDone)
+    };
+    for (n, ms, commit) in
+        [(1, 0, keep(1, "a", "old")), (2, 5, keep(1, "b", "new")), (3, 9, keep(2, "a", "other"))]
+    {
+        fixture.accept(n).await;
+        let claim = fixture.claim(Stage::Facts).await;
+        fixture.store.commit_stage(&claim, commit, at(ms)).await.expect("kept");
+    }
+    let kept = async |n| fixture.store.reference_runs(asked(n)).await.expect("reads");
+    assert_eq!(kept(1).await.as_deref(), Some(&b"new"[..]));
+    assert_eq!(kept(3).await, None);
+    assert_eq!(fixture.store.prune_reference_runs(at(0), 3).await.expect("prunes"), 0);
+    assert_eq!(fixture.store.prune_reference_runs(at(0), 2).await.expect("prunes"), 1);
+    assert_eq!(kept(1).await.as_deref(), Some(&b"new"[..]), "the oldest went");
+    assert_eq!(fixture.store.prune_reference_runs(at(6), 2).await.expect("prunes"), 1);
+    assert_eq!((kept(1).await, kept(2).await.is_some()), (None, true));
+
+    let mut stranger = fixture.stranger().await;
+    sqlx::query("UPDATE reference_runs SET bytes = x'00'")
+        .execute(&mut stranger)
+        .await
+        .expect("damaged");
+    let damaged = fixture.store.reference_runs(asked(2)).await.map_err(|error| error.code());
     assert_eq!(damaged, Err("corrupt"));
 }
