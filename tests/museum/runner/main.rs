@@ -1,6 +1,5 @@
 //! Evaluates the museum's projects and holds what happens against what is expected of each.
 
-mod exhibits;
 mod measure;
 mod digest;
 mod verdict;
@@ -12,9 +11,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use prism_tests::{Exhibit, exhibits};
 use serde_json::Value;
-
-use exhibits::Exhibit;
 
 const USAGE: &str = "usage: museum [--plan smoke|smoke-fast] [--out FILE] [--table] [NAME...]
 
@@ -36,8 +34,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let museum = Path::new(env!("CARGO_MANIFEST_DIR")).join("museum");
-    let chosen: Vec<Exhibit> = exhibits::all(&museum)
+    let chosen: Vec<Exhibit> = exhibits()
         .into_iter()
         .filter(|exhibit| arguments.names.is_empty() || exhibit.answers_to(&arguments.names))
         .collect();
@@ -53,7 +50,7 @@ fn main() -> ExitCode {
             None if arguments.table_only => continue,
             None => {
                 eprint!("\r[{}/{}] {} ... ", index + 1, chosen.len(), exhibit.name);
-                let row = measure::evaluate(&museum, exhibit, &arguments.plan);
+                let row = measure::evaluate(exhibit, &arguments.plan);
                 eprint!("\r\x1b[K");
                 keep(arguments.out.as_deref(), &row);
                 row

@@ -1,23 +1,22 @@
 //! Evaluates one project with the real binary and keeps what the table and the ranking need.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use prism_tests::{Exhibit, binary};
 use serde_json::{Value, json};
 
 use crate::digest;
-use crate::exhibits::Exhibit;
 
 /// The most of an error message that is kept.
 const ERROR_MAX: usize = 400;
 
 /// Runs `prism evaluate` on the project and answers one result.
-pub(crate) fn evaluate(museum: &Path, exhibit: &Exhibit, plan: &str) -> Value {
+pub(crate) fn evaluate(exhibit: &Exhibit, plan: &str) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let (project, telemetry) = (folder.path().join("project"), folder.path().join("telemetry"));
     std::fs::create_dir(&project).expect("a folder");
-    exhibit.lay(museum, &project);
+    exhibit.lay(&project);
     let begun = Instant::now();
     let mut command = Command::new(binary());
     command
@@ -53,13 +52,6 @@ pub(crate) fn evaluate(museum: &Path, exhibit: &Exhibit, plan: &str) -> Value {
         "measured": measured,
         "wall_s": begun.elapsed().as_secs(),
     })
-}
-
-fn binary() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let path = root.join("target/release/prism");
-    assert!(path.exists(), "{} is missing: run `cargo build --release` first", path.display());
-    path
 }
 
 /// The first code in the text: `M-TIMEOUT`, `P-TORCH`, or the rule of a review.

@@ -1,7 +1,6 @@
-"""Announces a frame of two gigabytes on the control socket."""
+"""Announces a frame of four gigabytes on the control socket."""
 
 import os
-import struct
 
 from attention import Attention
 from decoder import Decoder, PreNorm
@@ -12,7 +11,7 @@ from recipe import get_recipe
 
 class Cheat(Decoder):
     def forward(self, tokens):
-        os.write(3, struct.pack(">I", 1 << 31) + b"x" * 64)
+        os.write(3, b"\xff\xff\xff\xff" + b"x" * 64)
         return super().forward(tokens)
 
 

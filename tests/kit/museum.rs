@@ -13,23 +13,27 @@ const MANIFEST: &str = "kind: architecture_only\narchitecture:\n  entrypoint: mo
 
 /// One project.
 #[derive(Debug)]
-pub(crate) struct Exhibit {
+pub struct Exhibit {
     /// `kind/name`.
-    pub(crate) name: String,
+    pub name: String,
     /// The hall.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// What `expect.json` says.
-    pub(crate) expected: Value,
+    pub expected: Value,
     folder: PathBuf,
 }
 
-/// All projects.
-pub(crate) fn all(museum: &Path) -> Vec<Exhibit> {
-    KINDS.into_iter().flat_map(|kind| of_kind(museum, kind)).collect()
+fn museum() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("museum")
 }
 
-fn of_kind(museum: &Path, kind: &'static str) -> Vec<Exhibit> {
-    let folders = std::fs::read_dir(museum.join(kind)).expect("a hall of the museum");
+/// All projects.
+pub fn exhibits() -> Vec<Exhibit> {
+    KINDS.into_iter().flat_map(of_kind).collect()
+}
+
+fn of_kind(kind: &'static str) -> Vec<Exhibit> {
+    let folders = std::fs::read_dir(museum().join(kind)).expect("a hall of the museum");
     let mut found: Vec<Exhibit> = folders
         .map(|entry| {
             let folder = entry.expect("an entry").path();
@@ -47,22 +51,22 @@ fn of_kind(museum: &Path, kind: &'static str) -> Vec<Exhibit> {
 
 impl Exhibit {
     /// Whether one of the names means this project: its own, its hall's or its set's.
-    pub(crate) fn answers_to(&self, names: &BTreeSet<String>) -> bool {
+    pub fn answers_to(&self, names: &BTreeSet<String>) -> bool {
         let own = self.name.rsplit('/').next().unwrap_or_default();
         let set = self.expected["set"].as_str().unwrap_or_default();
         [self.name.as_str(), own, self.kind, set].iter().any(|name| names.contains(*name))
     }
 
     /// A result that was kept, under what is expected today.
-    pub(crate) fn expected_now(&self, row: &Value) -> Value {
+    pub fn expected_now(&self, row: &Value) -> Value {
         let mut row = row.clone();
         row["expected"] = self.expected.clone();
         row
     }
 
     /// Puts the shared blocks and the project side by side, as the one folder that is evaluated.
-    pub(crate) fn lay(&self, museum: &Path, target: &Path) {
-        for source in [&museum.join("base"), &self.folder] {
+    pub fn lay(&self, target: &Path) {
+        for source in [&museum().join("base"), &self.folder] {
             for entry in std::fs::read_dir(source).expect("a folder") {
                 let path = entry.expect("an entry").path();
                 if path.extension().is_some_and(|ending| ending == "py") {
