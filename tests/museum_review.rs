@@ -38,11 +38,16 @@ fn the_museum_is_as_large_as_it_claims() {
 #[test]
 fn all_but_cheats_pass_the_review() {
     let mut refused = Vec::new();
+    let data = tempfile::tempdir().expect("a folder");
     for exhibit in exhibits().iter().filter(|exhibit| exhibit.kind != "cheat") {
         let folder = tempfile::tempdir().expect("a folder");
         exhibit.lay(folder.path());
-        let output =
-            Command::new(binary()).arg("check").arg(folder.path()).output().expect("prism runs");
+        let output = Command::new(binary())
+            .arg("check")
+            .arg(folder.path())
+            .env("PRISM_DATA_DIR", data.path())
+            .output()
+            .expect("prism runs");
         if !output.status.success() {
             refused.push(format!("{}: {}", exhibit.name, String::from_utf8_lossy(&output.stdout)));
         }

@@ -9,10 +9,8 @@ const TAIL: f64 = 0.2;
 
 /// The parts that the table and the ranking read.
 pub(crate) fn of(document: &Value) -> Value {
-    let runs: Vec<Value> = list(&document["runs"])
-        .filter(|run| run["same_as"].is_null())
-        .map(|run| row_of(run))
-        .collect();
+    let runs: Vec<Value> =
+        list(&document["runs"]).filter(|run| run["same_as"].is_null()).map(row_of).collect();
     json!({
         "runs": runs,
         "checks": document["checks"],

@@ -1,7 +1,6 @@
 //! Evaluates one project with the real binary and keeps what the table and the ranking need.
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use prism_tests::{Exhibit, binary};
 use serde_json::{Value, json};
@@ -17,7 +16,6 @@ pub(crate) fn evaluate(exhibit: &Exhibit, plan: &str) -> Value {
     let (project, telemetry) = (folder.path().join("project"), folder.path().join("telemetry"));
     std::fs::create_dir(&project).expect("a folder");
     exhibit.lay(&project);
-    let begun = Instant::now();
     let mut command = Command::new(binary());
     command
         .args(["evaluate", "--json", "--telemetry"])
@@ -50,7 +48,6 @@ pub(crate) fn evaluate(exhibit: &Exhibit, plan: &str) -> Value {
         "error": if report.is_none() { Some(tail(&told)) } else { None },
         "report": report,
         "measured": measured,
-        "wall_s": begun.elapsed().as_secs(),
     })
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn summary(rows: &[Value]) -> bool {
                 "{label:26} {detected} of {all} detected, {as_named} of them by the detector named beforehand"
             ),
             "cheat" => {
-                println!("{label:26} {detected} of {all} detected, {gaining} gained from it")
+                println!("{label:26} {detected} of {all} detected, {gaining} gained from it");
             }
             _ => println!("{label:26} {ok} of {all} scored"),
         }
