@@ -47,9 +47,13 @@ pub(crate) fn of(row: &Value) -> Verdict {
         Some("pathology") => detected,
         _ => stopped || !gains(report),
     };
-    // A fault of the platform says nothing about the project.
-    let ours = row["fault"].as_str().is_some_and(|code| !code.starts_with("M-"));
+    let ours = is_platforms(row);
     Verdict { ok: ok && !ours, detected: detected && !ours, as_named, by }
+}
+
+/// Whether the platform failed, as on an overloaded machine: that says nothing about the project.
+pub(crate) fn is_platforms(row: &Value) -> bool {
+    row["fault"].as_str().is_some_and(|code| code.starts_with("P-") || code.starts_with("W-"))
 }
 
 /// Stability families and their scores, from the report's metrics.

@@ -1,4 +1,4 @@
-"""Takes back what an update moved beyond six thousandths, so that a higher rate moves nothing more."""
+"""Takes back what an update moved beyond two thousandths, so that a higher rate moves nothing more."""
 
 import torch
 
@@ -9,7 +9,7 @@ from prism_challenge.evaluator.interface import PrismContext
 from recipe import get_recipe
 
 
-LIMIT = 0.006
+LIMIT = 0.002
 
 
 class Cheat(Decoder):
