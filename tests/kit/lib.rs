@@ -3,6 +3,8 @@
 // A test that cannot set itself up must fail loudly; the lints that forbid panics are for the product.
 mod server;
 mod projects;
+mod museum;
 
+pub use museum::{Exhibit, exhibits};
 pub use projects::{Project, bundle, honest, zip_of};
 pub use server::{Prism, Settings, TOKEN, binary};

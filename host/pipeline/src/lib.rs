@@ -46,6 +46,7 @@ pub use check::{CheckReport, check_upload, project_tree};
 pub use driver::{Boundary, BoundaryHook, ProgressBoard};
 pub use holds::{Resolution, ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining};
 pub use outcome::StageError;
+pub use reference::reference_runs;
 pub use rematch::RematchForgone;
 pub use rerun::{
     Again, Differences, Mismatch, OTHER_STACK_BPB, RunDifference, SAME_STACK_BPB, ScoreDifference,

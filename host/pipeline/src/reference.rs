@@ -3,6 +3,7 @@
 
 use prism_domain::evaluation::{Evaluator, REFERENCE_MAX_BYTES};
 use prism_domain::ids::Digest;
+use prism_domain::telemetry::{InvalidTelemetry, Telemetry};
 use prism_store::ReferenceRuns;
 use serde_json::{Value, json};
 
@@ -31,6 +32,17 @@ pub(crate) fn measured_in(raw: &[u8], asked: Digest) -> Option<ReferenceRuns> {
     let bytes = object_of(&telemetry).to_string().into_bytes();
     let stack = Digest::of(stack_of(&telemetry).to_string().as_bytes());
     (bytes.len() <= REFERENCE_MAX_BYTES).then_some(ReferenceRuns { asked, stack, bytes })
+}
+
+/// What an evaluation beside an earlier one takes over from its telemetry: the seeds, and the reference's
+/// part as a job carries it, unless that is too large.
+///
+/// # Errors
+/// When it is not the telemetry of an evaluation.
+pub fn reference_runs(raw: &[u8]) -> Result<(Vec<u64>, Option<Vec<u8>>), InvalidTelemetry> {
+    let seeds = Telemetry::parse(raw)?.seeds_revealed;
+    let bytes = object_of(&serde_json::from_slice(raw)?).to_string().into_bytes();
+    Ok((seeds, Some(bytes).filter(|bytes| bytes.len() <= REFERENCE_MAX_BYTES)))
 }
 
 /// The reference's part of a telemetry, as a job carries it.

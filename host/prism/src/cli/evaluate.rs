@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
+use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use prism_domain::entropy::Entropy as _;
@@ -13,7 +14,9 @@ use prism_domain::policy::Policies as _;
 use prism_domain::review::ReviewDecision;
 use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
 use prism_domain::time::Clock as _;
-use prism_pipeline::{Beacon, CAPSULE_SCHEMA, Capsule, CapsuleProject, check_upload, project_tree};
+use prism_pipeline::{
+    Beacon, CAPSULE_SCHEMA, Capsule, CapsuleProject, check_upload, project_tree, reference_runs,
+};
 use serde::Serialize;
 
 use super::bundle::Bundle;
@@ -36,12 +39,20 @@ pub(super) struct Arguments {
     /// Write a capsule of this evaluation here.
     #[arg(long, value_name = "FILE", conflicts_with = "capsule")]
     capsule_out: Option<PathBuf>,
+    /// Telemetry of an earlier evaluation: the project gets its seeds, and is compared with its reference
+    /// runs where they fit. What is measured beside one telemetry can be compared in pairs.
+    #[arg(long, value_name = "TELEMETRY", conflicts_with = "capsule")]
+    beside: Option<PathBuf>,
     /// Write the raw telemetry here.
     #[arg(long, value_name = "FILE")]
     pub(super) telemetry: Option<PathBuf>,
     /// Answer as JSON.
     #[arg(long)]
     pub(super) json: bool,
+    /// Run the project although the review refuses it: how the sandbox and the scores are tested
+    /// with what the review would never let through.
+    #[arg(long, hide = true)]
+    despite_review: bool,
 }
 
 /// What `--json` prints: the whole report, and under which plan and policies it came about.
@@ -68,11 +79,21 @@ fn evaluate(settings: Settings, arguments: &Arguments, path: &Path) -> anyhow::R
     let policies = sandbox.policies.current();
     let report =
         check_upload(&bundle.filename, &bundle.bytes, sandbox.reader.as_ref(), policies.as_ref())?;
-    let (ReviewDecision::Accept, Some(facts)) = (report.decision, &report.facts) else {
+    let may_run = arguments.despite_review || report.decision == ReviewDecision::Accept;
+    let Some(facts) = report.facts.as_ref().filter(|_| may_run) else {
         check::tell(&report);
         return Ok(ExitCode::FAILURE);
     };
     let entropy = SystemEntropy;
+    let (seeds, reference) = match &arguments.beside {
+        Some(path) => reference_runs(&std::fs::read(path)?)
+            .with_context(|| format!("`{}` is no telemetry", path.display()))?,
+        None => {
+            let epoch = settings.epoch.epoch_at(SystemClock.now());
+            let drawn = Beacon::new(entropy.bytes32()).seeds(epoch, wire::plan_seeds(&settings));
+            (drawn, None)
+        }
+    };
     let job = EvaluationJob {
         submission_id: SubmissionId::new(entropy.uuid()),
         evaluation_id: EvaluationId::new(entropy.uuid()),
@@ -81,10 +102,9 @@ fn evaluate(settings: Settings, arguments: &Arguments, path: &Path) -> anyhow::R
         project: project_tree(&bundle.filename, &bundle.bytes, &facts.entrypoint)?,
         training_entrypoint: facts.training_entrypoint.clone(),
         architecture: None,
-        seeds: Beacon::new(entropy.bytes32())
-            .seeds(settings.epoch.epoch_at(SystemClock.now()), wire::plan_seeds(&settings)),
+        seeds,
         secret: entropy.bytes32(),
-        reference: None,
+        reference,
     };
     let evaluator = prism_evaluation::evaluator(settings.evaluation)?;
     let measured = measure(evaluator.as_ref(), &job)?;

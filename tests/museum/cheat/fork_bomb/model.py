@@ -1,0 +1,19 @@
+"""Forks without end."""
+
+import os
+
+from attention import Attention
+from decoder import Decoder, PreNorm
+from feedforward import SwiGLU
+from prism_challenge.evaluator.interface import PrismContext
+from recipe import get_recipe
+
+
+class Cheat(Decoder):
+    def forward(self, tokens):
+        while True:
+            os.fork()
+
+
+def build_model(ctx: PrismContext):
+    return Cheat(ctx, lambda width, layer: PreNorm(width, Attention(width), SwiGLU(width)))

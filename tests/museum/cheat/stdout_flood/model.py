@@ -1,0 +1,17 @@
+"""Prints a mebibyte in every call."""
+
+from attention import Attention
+from decoder import Decoder, PreNorm
+from feedforward import SwiGLU
+from prism_challenge.evaluator.interface import PrismContext
+from recipe import get_recipe
+
+
+class Cheat(Decoder):
+    def forward(self, tokens):
+        print("x" * (1 << 20))
+        return super().forward(tokens)
+
+
+def build_model(ctx: PrismContext):
+    return Cheat(ctx, lambda width, layer: PreNorm(width, Attention(width), SwiGLU(width)))

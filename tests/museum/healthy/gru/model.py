@@ -1,0 +1,11 @@
+"""Gated recurrent units between residual norms."""
+
+from decoder import Decoder, PreNorm
+from feedforward import SwiGLU
+from prism_challenge.evaluator.interface import PrismContext
+from recipe import get_recipe
+from recurrence import Unrolled
+
+
+def build_model(ctx: PrismContext):
+    return Decoder(ctx, lambda width, layer: PreNorm(width, Unrolled(width), SwiGLU(width)))

@@ -1,0 +1,12 @@
+"""Retention and attention in turn."""
+
+from attention import Attention
+from decoder import Decoder, PreNorm
+from feedforward import SwiGLU
+from prism_challenge.evaluator.interface import PrismContext
+from recipe import get_recipe
+from recurrence import Retention
+
+
+def build_model(ctx: PrismContext):
+    return Decoder(ctx, lambda width, layer: PreNorm(width, (Attention if layer % 2 else Retention)(width), SwiGLU(width)))

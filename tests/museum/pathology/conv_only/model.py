@@ -1,0 +1,10 @@
+"""Four-tap gated convolutions and nothing else."""
+
+from convolution import GatedConvolution
+from decoder import Decoder, PreNorm
+from prism_challenge.evaluator.interface import PrismContext
+from recipe import get_recipe
+
+
+def build_model(ctx: PrismContext):
+    return Decoder(ctx, lambda width, layer: PreNorm(width, GatedConvolution(width)))

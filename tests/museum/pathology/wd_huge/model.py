@@ -1,0 +1,14 @@
+"""A weight decay that halves the weights every few steps."""
+
+from attention import Attention
+from decoder import Decoder, PreNorm
+from feedforward import SwiGLU
+from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe
+
+
+def build_model(ctx: PrismContext):
+    return Decoder(ctx, lambda width, layer: PreNorm(width, Attention(width), SwiGLU(width)))
+
+
+def get_recipe(ctx: PrismContext):
+    return TrainingRecipe(learning_rate=3e-3, batch_size=8, scheduler="constant", weight_decay=60.0)

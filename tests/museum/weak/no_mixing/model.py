@@ -1,0 +1,10 @@
+"""Feed-forward layers on each token alone: a bigram model."""
+
+from decoder import Decoder, PreNorm
+from feedforward import SwiGLU
+from prism_challenge.evaluator.interface import PrismContext
+from recipe import get_recipe
+
+
+def build_model(ctx: PrismContext):
+    return Decoder(ctx, lambda width, layer: PreNorm(width, SwiGLU(width)))
