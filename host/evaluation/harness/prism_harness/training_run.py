@@ -186,7 +186,8 @@ class _Run:
 
     def _scored(self, rows: torch.Tensor, targets: torch.Tensor | None, logits: torch.Tensor) -> dict:
         if targets is not None:
-            return scoring.recall_statistics(logits, targets)
+            values = scoring.recall_statistics(logits, targets)
+            return {**values, "n_bytes": values["n_tok"]}  # no text: each answer counts as one
         values = scoring.step_statistics(logits, rows[:, 1:])
         values["n_bytes"] = self._corpus.count_bytes(rows[:, 1:], self._plan.permuted)
         if self._plan.by_position:
