@@ -27,7 +27,7 @@ pub const EXPERTS_MAX: usize = 1_024;
 /// The most snapshots of one run.
 pub const SNAPSHOTS_MAX: usize = 16;
 /// The longest error text of a run, in bytes.
-pub const ERROR_MAX_BYTES: usize = 2_048;
+pub const ERROR_MAX_BYTES: usize = 8_192;
 
 /// The measurements of one evaluation. Fields that this build does not know are kept in the stored
 /// bytes and ignored here.
@@ -198,6 +198,9 @@ pub struct Run {
     pub error: Option<String>,
     /// One value per step done.
     pub cols: Columns,
+    /// Share of the queries that guessing among what was read answers; of recall runs.
+    #[serde(default)]
+    pub chance: Option<f64>,
     /// What was seen of the layers.
     #[serde(default)]
     pub layers: Vec<LayerRow>,
@@ -221,10 +224,10 @@ pub struct Columns {
     /// Tokens whose loss was not finite.
     #[serde(default)]
     pub nonfinite: Vec<u32>,
-    /// Nats over the first quarter of the positions.
+    /// Mean loss over the first quarter of the positions, nats a token.
     #[serde(default, deserialize_with = "absent_is_empty")]
     pub nll_early: Vec<f64>,
-    /// Nats over the last quarter of the positions.
+    /// The same over the last quarter.
     #[serde(default, deserialize_with = "absent_is_empty")]
     pub nll_late: Vec<f64>,
     /// Queries answered right; of recall runs.

@@ -142,13 +142,9 @@ impl<'a> Curve<'a> {
     /// How much worse the last quarter of the positions is predicted than the first, over the last fifth
     /// of the steps, nats per token; a model that uses its context is better there. None when not measured.
     pub(crate) fn late_minus_early(&self) -> Option<f64> {
-        const QUARTERS: f64 = 4.0;
         let steps = self.run.nll_late_nats.len();
-        let from = steps - steps.div_ceil(5);
-        let sum = |column: &[f64]| column.iter().skip(from).sum::<f64>();
-        let tokens: f64 = self.run.token_count.iter().skip(from).copied().map(f64::from).sum();
-        let (late, early) = (sum(&self.run.nll_late_nats), sum(&self.run.nll_early_nats));
-        (steps > 0).then(|| QUARTERS * (late - early) / tokens)
+        let tail = |column: &[f64]| mean(column.get(steps - steps.div_ceil(5)..)?);
+        Some(tail(&self.run.nll_late_nats)? - tail(&self.run.nll_early_nats)?)
     }
 
     /// Share of the steps after warm-up whose gradient was clipped, as the worker reports it.

@@ -167,6 +167,9 @@ fn check_run(run: &Run) -> Result<(), String> {
             run.lr_mult
         ));
     }
+    if run.chance.is_some_and(|chance| !(0.0..=1.0).contains(&chance)) {
+        return Err(format!("run `{id}` has a chance that is no share"));
+    }
     check_lengths(run)?;
     check_columns(run)?;
     check_counts(run)?;

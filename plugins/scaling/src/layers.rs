@@ -60,7 +60,7 @@ pub(crate) fn router_overload(curves: &[&Curve]) -> Option<f64> {
 
 /// Share of a block's weights that never changed, as the scorer saw it.
 pub(crate) fn dead_fraction(curves: &[&Curve]) -> Option<f64> {
-    worst(seen_weights(curves).map(|row| row.dead_fraction))
+    worst(block_weights(curves).map(|row| row.dead_fraction))
 }
 
 /// Growth of the residual stream per layer: slope of ln rms over the blocks, at the worst step.
@@ -82,7 +82,7 @@ pub(crate) fn block_grad(curves: &[&Curve]) -> Option<f64> {
 /// How much less the poorest block's weights moved than the median one's, natural log. The scorer saw
 /// it, so a block that is only there to be counted shows whatever the worker says.
 pub(crate) fn block_update(curves: &[&Curve]) -> Option<f64> {
-    worst(by_step(seen_weights(curves), |row| row.update_ratio).map(|sizes| shortfall(&sizes)))
+    worst(by_step(block_weights(curves), |row| row.update_ratio).map(|sizes| shortfall(&sizes)))
 }
 
 /// Refuses rows that cannot be; numbers that are not finite never leave the host.
@@ -118,9 +118,14 @@ fn of_kind<'a>(curves: &[&Curve<'a>], kind: LayerKind) -> impl Iterator<Item = &
     rows(curves).filter(move |row| row.kind == kind)
 }
 
-/// Rows about weights that are not the worker's word.
-fn seen_weights<'a>(curves: &[&Curve<'a>]) -> impl Iterator<Item = &'a LayerRow> {
-    of_kind(curves, LayerKind::Weights).filter(|row| row.trust != Trust::Reported)
+/// Rows about the weights of blocks that are not the worker's word. The last row of a run is about all that
+/// is in no block (an embedding learns at another pace, and has rows for tokens that never come).
+fn block_weights<'a>(curves: &[&Curve<'a>]) -> impl Iterator<Item = &'a LayerRow> {
+    curves.iter().flat_map(|curve| {
+        let rows = || of_kind(std::slice::from_ref(curve), LayerKind::Weights);
+        let rest = rows().map(|row| row.layer).max();
+        rows().filter(move |row| row.trust != Trust::Reported && Some(row.layer) != rest)
+    })
 }
 
 /// The shares of each router of at least two experts in the last step that was looked at in its run,

@@ -31,9 +31,11 @@ pub(crate) fn assess(evidence: &Evidence) -> Option<Recall> {
         mean(&runs.map(accuracy).collect::<Vec<f64>>())
     };
     let (accuracy, reference) = (of(Trained::ByEvaluator)?, of(Trained::Reference)?);
-    let margin = reference - card.chance;
-    let score =
-        (margin >= LEAST_MARGIN).then(|| ((accuracy - card.chance) / margin).clamp(0.0, 1.0));
+    // The plan knows how many pairs were in view; the card stands in where the run does not say.
+    let told = evidence.probe("recall", Trained::Reference).find_map(|(_, curve)| curve.run.chance);
+    let chance = told.unwrap_or(card.chance);
+    let margin = reference - chance;
+    let score = (margin >= LEAST_MARGIN).then(|| ((accuracy - chance) / margin).clamp(0.0, 1.0));
     let penalty = score.map_or(0.0, |score| card.penalty * (1.0 - score));
     Some(Recall { accuracy, reference, score, penalty })
 }

@@ -106,6 +106,7 @@ impl Run {
                     || cols.n_right.iter().zip(&cols.n_query).any(|(right, asked)| right > asked),
                 "more right answers than questions",
             ),
+            (!is_share(self.chance), "a chance that is no share"),
             (self.layers.len() > LAYER_ROWS_MAX, "too many rows of layers"),
             (!self.layers.iter().all(LayerRow::is_sound), "a row of layers that cannot be"),
             (self.snapshots.len() > SNAPSHOTS_MAX, "too many snapshots"),

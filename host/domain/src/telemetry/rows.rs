@@ -34,7 +34,8 @@ pub enum LayerKind {
     /// What makes logits.
     #[serde(rename = "head")]
     Head,
-    /// The weights of a repeated block, first against last snapshot.
+    /// The weights of a repeated block, first against last snapshot; the last row is all that is in no
+    /// block.
     #[serde(rename = "weights")]
     Weights,
 }

@@ -126,6 +126,7 @@ fn run(run: &Run) -> wit::Run {
         nll_late_nats: cols.nll_late.clone(),
         right_count: cols.n_right.clone(),
         query_count: cols.n_query.clone(),
+        chance: run.chance,
         worker_cpu_ms: cols.worker_cpu_ms.clone(),
         gpu_ms: cols.gpu_ms.clone(),
         logit_absmax: cols.logit_absmax.clone(),

@@ -93,7 +93,9 @@ fn telemetry_of_a_large_tier_takes_a_small_part_of_the_fuel() {
         }
     }
     runs.extend(more);
-    runs.iter_mut().for_each(|run| stretch(run, 40));
+    for run in runs.iter_mut() {
+        stretch(run, 40);
+    }
     let text = case.to_string();
     assert!(text.len() > 3 << 20, "{} bytes is less than the most that is read", text.len());
 

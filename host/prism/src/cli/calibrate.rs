@@ -82,7 +82,7 @@ fn read_reports(paths: &[PathBuf], tier: &str) -> anyhow::Result<(Vec<ZooReport>
         }
     }
     anyhow::ensure!(!found.is_empty(), "there is no report of tier `{tier}` to fit to");
-    let lines: String = found.keys().map(|digest| format!("{digest}\n")).collect();
+    let lines = found.keys().map(String::as_str).collect::<Vec<_>>().join("\n");
     Ok((found.into_values().collect(), Digest::of(lines.as_bytes()).to_string()))
 }
 

@@ -135,7 +135,7 @@ fn probe_run(base: &Run, probe: &str, steps: u32, (batch_seqs, seq_len): (u32, u
     let tokens = batch_seqs * seq_len;
     let per_token = f64::from(tokens) / f64::from(TOKENS);
     let nats: Vec<f64> = base.nll_sum_nats[..n].iter().map(|nats| nats * per_token).collect();
-    let quarters = |share: f64| nats.iter().map(|nats| nats * share / 4.0).collect();
+    let quarters = |share: f64| nats.iter().map(|nats| nats * share / f64::from(tokens)).collect();
     let deep = probe == "depth_x4";
     let recall = probe == "recall";
     let of_sequence = |values: Vec<f64>| if probe == "seq_x4" { values } else { Vec::new() };
@@ -155,6 +155,7 @@ fn probe_run(base: &Run, probe: &str, steps: u32, (batch_seqs, seq_len): (u32, u
         nonfinite_count: vec![0; n],
         right_count: if recall { (0..steps).map(|step| step * 5).collect() } else { Vec::new() },
         query_count: if recall { vec![768; n] } else { Vec::new() },
+        chance: recall.then_some(0.125),
         worker_cpu_ms: base.worker_cpu_ms[..n].to_vec(),
         logit_absmax: base.logit_absmax[..n].to_vec(),
         grad_norm: base.grad_norm[..n].to_vec(),
@@ -218,6 +219,15 @@ pub fn layer_rows(steps: &[u32], layers: u32) -> Vec<LayerRow> {
             trust: Trust::Scorer,
             update_ratio: Some(0.3),
             dead_fraction: Some(1e-4),
+            ..empty.clone()
+        });
+        // All that is in no block.
+        rows.push(LayerRow {
+            layer: layers,
+            kind: LayerKind::Weights,
+            trust: Trust::Scorer,
+            update_ratio: Some(0.01),
+            dead_fraction: Some(0.4),
             ..empty
         });
     }
@@ -273,6 +283,7 @@ fn run(role: Role, size_id: &str, seed: u32, own: bool, shape: (f64, f64, f64)) 
         nll_late_nats: Vec::new(),
         right_count: Vec::new(),
         query_count: Vec::new(),
+        chance: None,
         gpu_ms: Vec::new(),
         worker_cpu_ms: vec![30.0 * time; n],
         logit_absmax: vec![6.0; n],
