@@ -8,7 +8,7 @@ mod library_names;
 mod torch_names;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,9 +20,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, listed) in &names {
         map.entry(name.as_str(), listed);
     }
-    let folder = env::var("OUT_DIR")?;
-    fs::write(Path::new(&folder).join("names.rs"), map.build().to_string())?;
+    fs::write(out_dir()?.join("names.rs"), map.build().to_string())?;
     Ok(())
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is how cargo speaks to a build script")]
+fn out_dir() -> Result<PathBuf, env::VarError> {
+    env::var("OUT_DIR").map(PathBuf::from)
 }
 
 /// What each full name stands for. A module outranks a member of the same name, a folder is what is no

@@ -470,7 +470,7 @@ mod tests {
             described(Some(br#"{"runs": [{"nll": 0.1234567890123456789}]}"#)),
             json!({"runs": [{"nll": 0.123_456_789_012_345_68_f64}]})
         );
-        let large = format!("{{"runs": \"{}\"}}", "x".repeat(REFERENCE_MAX_BYTES));
+        let large = format!(r#"{{"runs": "{}"}}"#, "x".repeat(REFERENCE_MAX_BYTES));
         for none in [None, Some(&b"[]"[..]), Some(b"{"), Some(large.as_bytes())] {
             assert_eq!(described(none), Value::Null);
         }

@@ -161,6 +161,7 @@ enum Listed {
 }
 
 /// All names of the lists; see `build.rs`.
+#[allow(clippy::unreadable_literal, reason = "generated")]
 static NAMES: phf::Map<&str, Listed> = include!(concat!(env!("OUT_DIR"), "/names.rs"));
 
 /// What the policy says about a resolved dotted name.

@@ -1,5 +1,5 @@
 //! The flow with a real database, and policies and an evaluator that say what the test wants.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod fixture;
 mod tries;

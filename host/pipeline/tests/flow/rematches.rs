@@ -35,9 +35,9 @@ async fn contest(
     score: f64,
     rerun: impl Fn() -> Result<f64, EvaluationFault> + Send + 'static,
 ) -> (SubmissionId, SubmissionId) {
-    let founded = fixture.pipeline.beacon.seeds(prism_domain::time::EpochId(1), 2);
+    let seeds_then = fixture.pipeline.beacon.seeds(prism_domain::time::EpochId(1), 2);
     fixture.evaluator.score(move |job: &EvaluationJob| {
-        match (job.project.files["model.py"].as_slice(), job.seeds == founded) {
+        match (job.project.files["model.py"].as_slice(), job.seeds == seeds_then) {
             (b"number = 1\n", true) => Ok(0.6),
             (b"number = 1\n", false) => rerun(),
             _ => Ok(score),

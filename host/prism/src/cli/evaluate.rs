@@ -85,15 +85,7 @@ fn evaluate(settings: Settings, arguments: &Arguments, path: &Path) -> anyhow::R
         return Ok(ExitCode::FAILURE);
     };
     let entropy = SystemEntropy;
-    let (seeds, reference) = match &arguments.beside {
-        Some(path) => reference_runs(&std::fs::read(path)?)
-            .with_context(|| format!("`{}` is no telemetry", path.display()))?,
-        None => {
-            let epoch = settings.epoch.epoch_at(SystemClock.now());
-            let drawn = Beacon::new(entropy.bytes32()).seeds(epoch, wire::plan_seeds(&settings));
-            (drawn, None)
-        }
-    };
+    let (seeds, reference) = seeds(&settings, arguments.beside.as_deref())?;
     let job = EvaluationJob {
         submission_id: SubmissionId::new(entropy.uuid()),
         evaluation_id: EvaluationId::new(entropy.uuid()),
@@ -145,6 +137,20 @@ fn evaluate(settings: Settings, arguments: &Arguments, path: &Path) -> anyhow::R
         tell(&scored);
     }
     Ok(if scored.outcome == ScalingOutcome::Scored { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The seeds, and reference runs to go with them: those of an earlier telemetry, or new seeds alone.
+fn seeds(
+    settings: &Settings,
+    beside: Option<&Path>,
+) -> anyhow::Result<(Vec<u64>, Option<Vec<u8>>)> {
+    if let Some(path) = beside {
+        return reference_runs(&std::fs::read(path)?)
+            .with_context(|| format!("`{}` is no telemetry", path.display()));
+    }
+    let epoch = settings.epoch.epoch_at(SystemClock.now());
+    let beacon = Beacon::new(SystemEntropy.bytes32());
+    Ok((beacon.seeds(epoch, wire::plan_seeds(settings)), None))
 }
 
 /// Runs a job and shows how far it is.
