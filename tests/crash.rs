@@ -122,7 +122,7 @@ async fn kill_at_every_boundary_of_a_rematch_ends_with_one_comparison_in_pairs()
     for boundary in ["claimed", "decided", "committed"] {
         let crashing = two_epochs().with("PRISM_CRASH_AT", &format!("rematch:{boundary}"));
         let status = Prism::run_to_end(folder.path(), &crashing);
-        assert_eq!(status.signal(), Some(9), "rematch:{boundary}");
+        assert_eq!(status.signal(), Some(9), "rematch:{boundary}: {status}");
     }
     let prism = Prism::start_in(folder.path(), &two_epochs());
     let detail = prism.settled(&second, PATIENCE).await;
