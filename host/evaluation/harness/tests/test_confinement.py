@@ -81,7 +81,7 @@ class Devices(unittest.TestCase):
 
     def test_an_unknown_device_is_a_fault_of_the_platform(self):
         fault = kit.evaluate("honest", changes=kit.small(device="tpu")).fault
-        self.assertEqual((fault["blame"], fault["code"]), ("platform", "P-JOB"))
+        self.assertEqual((fault["blame"], fault["code"]), ("platform", "P-PLAN"))
 
 
 class Ending(unittest.TestCase):
