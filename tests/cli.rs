@@ -1,7 +1,9 @@
 //! The command line as a miner and an operator use it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use prism_tests::binary;
 use serde_json::Value;
@@ -225,4 +227,36 @@ fn a_capsule_that_is_none_is_an_error() {
     let output = prism(&folder, &["evaluate", "--capsule", &file.to_string_lossy()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("is no capsule"));
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_any_more_stops_when_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Command::new(binary())
+        .args(["serve", "--bind", "127.0.0.1:0", "--workers", "0"])
+        .env("PRISM_SHARED_TOKEN", "token")
+        .env("PRISM_DATA_DIR", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("prism starts");
+    let mut log =
+        BufReader::new(server.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("listening on")), "it is ready");
+    drop(log);
+    let told = Command::new("kill").arg(server.id().to_string()).status().expect("kill runs");
+    assert!(told.success());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        match server.try_wait().expect("a child") {
+            Some(status) => break Some(status),
+            None if Instant::now() > deadline => break None,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    if status.is_none() {
+        server.kill().expect("killed");
+        server.wait().expect("reaped");
+    }
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
 }

@@ -9,7 +9,12 @@ use crate::config::Settings;
 /// Starts the log on standard error. `RUST_LOG` chooses what is told.
 pub(super) fn start_log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost and nothing else: telling so on the same standard error would
+    // panic where its reader is gone, and with it whatever was about to be done, such as stopping.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // A second start in the same process keeps the first.
     let _kept = log.try_init();
 }
