@@ -220,6 +220,47 @@ fn a_capsule_is_run_again_and_tells_what_differs() {
 }
 
 #[test]
+fn an_evaluation_beside_another_shares_its_seeds_and_reference_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let evaluate = |more: &[&str], name: &str| {
+        let telemetry = folder.path().join(name);
+        let output = Command::new(binary())
+            .args(["evaluate", "--json", "--telemetry"])
+            .args([&telemetry, &bundle("09-single-file")])
+            .args(more)
+            .env("PRISM_DATA_DIR", folder.path())
+            .env("PRISM_TIER", "smoke-fast")
+            .output()
+            .expect("prism runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let measured = std::fs::read(&telemetry).expect("telemetry");
+        (telemetry, serde_json::from_slice::<Value>(&measured).expect("JSON"))
+    };
+    let taken_over = |telemetry: &Value| {
+        let runs = telemetry["runs"].as_array().expect("runs").iter();
+        let mut reference = runs.filter(|run| run["role"] == "reference").peekable();
+        assert!(reference.peek().is_some());
+        reference.all(|run| run["cached"] == true)
+    };
+    let (path, first) = evaluate(&[], "first.json");
+    let (_, second) = evaluate(&["--beside", &path.to_string_lossy()], "second.json");
+    assert!(!taken_over(&first) && taken_over(&second));
+    assert_eq!(first["seeds_revealed"], second["seeds_revealed"]);
+    let (_, apart) = evaluate(&[], "apart.json");
+    assert_ne!(first["seeds_revealed"], apart["seeds_revealed"]);
+
+    let garbage = folder.path().join("none.json");
+    std::fs::write(&garbage, "{}").expect("written");
+    let project = bundle("09-single-file");
+    let output = prism(
+        &folder,
+        &["evaluate", &project.to_string_lossy(), "--beside", &garbage.to_string_lossy()],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is no telemetry"));
+}
+
+#[test]
 fn a_capsule_that_is_none_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("none.json");

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
@@ -387,15 +386,6 @@ fn an_ordinary_user_can_measure_on_a_corpus() {
         "a_project_is_measured_on_tokens_in_bits_per_byte",
         "a_project_cannot_open_the_text_it_is_measured_on",
     ] {
-        let output = Command::new("setpriv")
-            .args(["--reuid", "4242", "--regid", "4242", "--clear-groups"])
-            .arg(&program)
-            .args(["--exact", test])
-            .env("TMPDIR", "/tmp")
-            .current_dir("/")
-            .output()
-            .expect("started");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{test}: {said}");
+        kit::assert_passes_as_an_ordinary_user(&program, test);
     }
 }

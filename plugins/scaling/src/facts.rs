@@ -29,7 +29,7 @@ const PROBES: [&str; 10] = [
     "recipe",
 ];
 /// Names of checks that the scorer makes.
-pub(crate) const CHECKS: [&str; 8] = [
+pub(crate) const CHECKS: [&str; 9] = [
     "step0",
     "causal_suffix",
     "causal_replica",
@@ -38,6 +38,7 @@ pub(crate) const CHECKS: [&str; 8] = [
     "permutation",
     "kv",
     "precision",
+    "replay",
 ];
 
 /// Answers with the first contradiction, as a sentence.

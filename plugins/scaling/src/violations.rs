@@ -14,6 +14,7 @@ pub(crate) fn find(evidence: &Evidence) -> Vec<Finding> {
     }
     findings.extend(exceeded(evidence, "batch_invariance").map(batch));
     findings.extend(exceeded(evidence, "determinism").map(determinism));
+    findings.extend(exceeded(evidence, "replay").map(replay));
     findings.extend(nonfinite(evidence));
     findings.extend(contract(evidence));
     findings.extend(first_step(evidence));
@@ -78,6 +79,19 @@ fn determinism(check: &Check) -> Finding {
             check.max_value, check.tolerance
         ),
         "switch dropout and sampling off in evaluation, and keep no state between calls",
+    )
+}
+
+fn replay(check: &Check) -> Finding {
+    finding(
+        "SCALE-REPLAY",
+        Severity::Error,
+        format!(
+            "the model's own graph on its own weights gives other logits than the model committed: up to \
+             {:.3e} apart, {:.3e} allowed",
+            check.max_value, check.tolerance
+        ),
+        "compute the logits from the input and the weights alone",
     )
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -290,6 +291,20 @@ pub(crate) fn assert_no_reach(told: &serde_json::Value) {
         let name = name.as_str().expect("text");
         assert!(name.ends_with("_NUM_THREADS") || allowed.contains(&name), "{name}");
     }
+}
+
+/// Runs a test of this program again as a user without rights, from a copy that anybody can run.
+pub(crate) fn assert_passes_as_an_ordinary_user(program: &Path, test: &str) {
+    let output = Command::new("setpriv")
+        .args(["--reuid", "4242", "--regid", "4242", "--clear-groups"])
+        .arg(program)
+        .args(["--exact", test])
+        .env("TMPDIR", "/tmp")
+        .current_dir("/")
+        .output()
+        .expect("started");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{test}: {said}");
 }
 
 /// Copies this test program to where any user can run it.

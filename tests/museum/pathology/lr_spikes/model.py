@@ -1,12 +1,10 @@
 """Every twenty-fifth step is taken at a hundred times the rate."""
 
-import torch
-import torch.nn.functional as functional
-
 from attention import Attention
 from decoder import Decoder, PreNorm
 from feedforward import SwiGLU
 from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe
+from rates import configure_optimizer, step_at
 
 
 def build_model(ctx: PrismContext):
@@ -17,22 +15,6 @@ def get_recipe(ctx: PrismContext):
     return TrainingRecipe(learning_rate=3e-3, batch_size=8, scheduler="constant")
 
 
-def configure_optimizer(model, recipe, ctx):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95))
-    optimizer.step_count = 0
-    return optimizer
-
-
-def rate_at(optimizer, ctx):
-    optimizer.step_count += 1
-    return 0.3 if optimizer.step_count % 25 == 0 else 3e-3
-
-
 def train_step(model, batch, optimizer, ctx):
-    for group in optimizer.param_groups:
-        group["lr"] = rate_at(optimizer, ctx)
-    optimizer.zero_grad()
-    loss = functional.cross_entropy(model(batch.tokens).flatten(0, 1), batch.targets.flatten())
-    loss.backward()
-    optimizer.step()
-    return loss
+    model.steps_taken = getattr(model, "steps_taken", 0) + 1
+    return step_at(0.3 if model.steps_taken % 25 == 0 else 3e-3, model, batch, optimizer)

@@ -1,12 +1,12 @@
 """The rate of each step is drawn between 1e-5 and 0.3."""
 
 import torch
-import torch.nn.functional as functional
 
 from attention import Attention
 from decoder import Decoder, PreNorm
 from feedforward import SwiGLU
 from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe
+from rates import configure_optimizer, step_at
 
 
 def build_model(ctx: PrismContext):
@@ -17,21 +17,5 @@ def get_recipe(ctx: PrismContext):
     return TrainingRecipe(learning_rate=3e-3, batch_size=8, scheduler="constant")
 
 
-def configure_optimizer(model, recipe, ctx):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95))
-    optimizer.step_count = 0
-    return optimizer
-
-
-def rate_at(optimizer, ctx):
-    return 10.0 ** (-5.0 + 4.5 * float(torch.rand(())))
-
-
 def train_step(model, batch, optimizer, ctx):
-    for group in optimizer.param_groups:
-        group["lr"] = rate_at(optimizer, ctx)
-    optimizer.zero_grad()
-    loss = functional.cross_entropy(model(batch.tokens).flatten(0, 1), batch.targets.flatten())
-    loss.backward()
-    optimizer.step()
-    return loss
+    return step_at(10.0 ** (-5.0 + 4.5 * float(torch.rand(()))), model, batch, optimizer)
