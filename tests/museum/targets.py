@@ -19,7 +19,7 @@ import projects
 import torch
 import torch.nn.functional as functional
 from prism_harness import environment
-from prism_harness.corpus import Corpus
+from prism_harness.corpus import Corpus, TokenFile, Vocabulary
 from prism_harness.training import schedule_factor
 
 # Compute as a multiple of a smoke run at d_model 64, two layers, 150 steps of 8 rows of 128 tokens.
@@ -39,9 +39,11 @@ def main() -> None:
     parser.add_argument("--target", choices=sorted(TARGETS), action="append")
     parser.add_argument("names", nargs="*")
     chosen = parser.parse_args()
+    if unknown := sorted(set(chosen.names) - set(projects.names("healthy", "weak"))):
+        parser.error(f"there is no {', '.join(unknown)}")
     torch.set_num_threads(1)
     environment.keep_memory()
-    corpus = Corpus(read("train.txt"), read("val.txt"), bytes(range(256)))
+    corpus = Corpus(text("train.txt"), text("val.txt"), Vocabulary(256, None), range(256), {})
     for target in chosen.target or sorted(TARGETS):
         for name in chosen.names or projects.names("healthy", "weak"):
             if (name, target) not in done():
@@ -51,9 +53,8 @@ def main() -> None:
                 print(f"{target} {name} {row['val_bpb']:.4f} bpb, {row['cpu_s']:.0f} s", flush=True)
 
 
-def read(name: str) -> bytes:
-    with open(os.path.join(CORPUS, name), "rb") as file:
-        return file.read()
+def text(name: str) -> TokenFile:
+    return TokenFile(os.open(os.path.join(CORPUS, name), os.O_RDONLY), 1)
 
 
 def done() -> set[tuple[str, str]]:

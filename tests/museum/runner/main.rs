@@ -14,13 +14,19 @@ use std::process::ExitCode;
 use prism_tests::{Exhibit, exhibits};
 use serde_json::Value;
 
-const USAGE: &str = "usage: museum [--plan smoke|smoke-fast] [--out FILE] [--table] [NAME...]
+use crate::measure::Setting;
+
+const USAGE: &str = "usage: museum [--plan smoke|smoke-fast] [--out FILE] [--table] [--score FILE] [--card FILE] [--zoo DIR] [NAME...]
 
 NAME is a project, a kind (healthy, weak, pathology, cheat) or a set (calibration, holdout); without
 any, all are evaluated. With --out, each result is appended to FILE, and what FILE holds for the plan
-is not evaluated again, unless the platform was at fault. --table only prints what FILE holds.
+is not evaluated again, unless the platform was at fault. Telemetry is kept in FILE.PLAN.telemetry.
 All projects of a plan share seeds and the reference's runs: those of the telemetry in FILE.PLAN.reference,
-which the first scored project leaves there.";
+which the first scored project leaves there.
+
+--table only prints what FILE holds. --score scores the kept telemetry again, under the calibration card of
+--card if given, and writes the results to another file. --zoo leaves the reports of the healthy projects that constants may
+be fitted to in DIR, for `prism calibrate`.";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -28,6 +34,9 @@ struct Arguments {
     plan: String,
     out: Option<PathBuf>,
     table_only: bool,
+    score: Option<PathBuf>,
+    card: Option<PathBuf>,
+    zoo: Option<PathBuf>,
     names: BTreeSet<String>,
 }
 
@@ -42,31 +51,54 @@ fn main() -> ExitCode {
         .collect();
     let folder = tempfile::tempdir().expect("a folder");
     let out = arguments.out.clone().unwrap_or_else(|| folder.path().join("museum"));
-    let beside = PathBuf::from(format!("{}.{}.reference", out.display(), arguments.plan));
+    let companion =
+        |what: &str| PathBuf::from(format!("{}.{}.{what}", out.display(), arguments.plan));
+    let (beside, kept) = (companion("reference"), companion("telemetry"));
+    let setting = Setting { plan: &arguments.plan, beside: &beside, kept: &kept };
     let earlier = arguments.out.as_deref().map(results).unwrap_or_default();
     let mut rows = Vec::new();
     table::heading();
     for (index, exhibit) in chosen.iter().enumerate() {
-        let known = earlier.iter().find(|row| {
+        let known = earlier.iter().rfind(|row| {
             row["project"] == exhibit.name.as_str()
                 && row["plan"] == arguments.plan.as_str()
                 && !verdict::is_platforms(row)
         });
-        let row = match known {
+        let mut row = match known {
             Some(row) => exhibit.expected_now(row),
-            None if arguments.table_only => continue,
+            None if arguments.table_only || arguments.score.is_some() => continue,
             None => {
                 eprint!("\r[{}/{}] {} ... ", index + 1, chosen.len(), exhibit.name);
-                let row = measure::evaluate(exhibit, &arguments.plan, &beside);
+                let row = measure::evaluate(exhibit, &setting);
                 eprint!("\r\x1b[K");
                 keep(arguments.out.as_deref(), &row);
                 row
             }
         };
+        if let Some(scored) = &arguments.score {
+            row = measure::score_again(exhibit, &row, &kept, arguments.card.as_deref());
+            keep(Some(scored), &row);
+        }
+        if let Some(zoo) = &arguments.zoo {
+            leave_in(zoo, exhibit, &row);
+        }
         table::line(&row);
         rows.push(row);
     }
     if table::summary(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The report of a healthy project that constants may be fitted to, as `prism calibrate` takes it.
+fn leave_in(zoo: &Path, exhibit: &Exhibit, row: &Value) {
+    if exhibit.kind != "healthy"
+        || exhibit.expected["set"] != "calibration"
+        || row["report"].is_null()
+    {
+        return;
+    }
+    std::fs::create_dir_all(zoo).expect("a folder");
+    let path = zoo.join(exhibit.name.replace('/', "-")).with_extension("json");
+    std::fs::write(path, row["report"].to_string()).expect("the report is written");
 }
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
@@ -74,6 +106,9 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
         plan: "smoke".to_owned(),
         out: None,
         table_only: false,
+        score: None,
+        card: None,
+        zoo: None,
         names: BTreeSet::new(),
     };
     while let Some(argument) = given.next() {
@@ -81,6 +116,9 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
             "--plan" => read.plan = given.next()?,
             "--out" => read.out = Some(given.next()?.into()),
             "--table" => read.table_only = true,
+            "--score" => read.score = Some(given.next()?.into()),
+            "--card" => read.card = Some(given.next()?.into()),
+            "--zoo" => read.zoo = Some(given.next()?.into()),
             option if option.starts_with('-') => return None,
             name => {
                 read.names.insert(name.to_owned());

@@ -1,6 +1,6 @@
 //! Evaluates one project with the real binary and keeps what the table and the ranking need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use prism_tests::{Exhibit, binary};
@@ -11,12 +11,30 @@ use crate::digest;
 /// The most of an error message that is kept.
 const ERROR_MAX: usize = 400;
 
-/// Runs `prism evaluate` on the project and answers one result. `beside` is the telemetry whose seeds and
-/// reference runs all projects share; the first that is scored becomes it.
-pub(crate) fn evaluate(exhibit: &Exhibit, plan: &str, beside: &Path) -> Value {
+/// What all projects of a run share.
+#[derive(Debug)]
+pub(crate) struct Setting<'a> {
+    /// The probe plan.
+    pub plan: &'a str,
+    /// The telemetry whose seeds and reference runs all projects share; the first that is scored becomes it.
+    pub beside: &'a Path,
+    /// Where the telemetry of each is kept.
+    pub kept: &'a Path,
+}
+
+/// Where the telemetry of a project is kept.
+fn telemetry_of(exhibit: &Exhibit, kept: &Path) -> PathBuf {
+    kept.join(format!("{}.json", exhibit.name))
+}
+
+/// Runs `prism evaluate` on the project and answers one result.
+pub(crate) fn evaluate(exhibit: &Exhibit, setting: &Setting<'_>) -> Value {
+    let Setting { plan, beside, kept } = setting;
     let folder = tempfile::tempdir().expect("a folder");
-    let (project, telemetry) = (folder.path().join("project"), folder.path().join("telemetry"));
+    let (project, telemetry) = (folder.path().join("project"), telemetry_of(exhibit, kept));
     std::fs::create_dir(&project).expect("a folder");
+    std::fs::create_dir_all(telemetry.parent().expect("a hall")).expect("a folder");
+    let _stale = std::fs::remove_file(&telemetry);
     exhibit.lay(&project);
     let mut command = Command::new(binary());
     command
@@ -57,6 +75,34 @@ pub(crate) fn evaluate(exhibit: &Exhibit, plan: &str, beside: &Path) -> Value {
         "report": report,
         "measured": measured,
     })
+}
+
+/// The result with its telemetry scored again, under `card` if there is one. A project that left no telemetry
+/// keeps its result.
+pub(crate) fn score_again(
+    exhibit: &Exhibit,
+    row: &Value,
+    kept: &Path,
+    card: Option<&Path>,
+) -> Value {
+    let mut row = row.clone();
+    let telemetry = telemetry_of(exhibit, kept);
+    if row["report"].is_null() || !telemetry.exists() {
+        return row;
+    }
+    let mut command = Command::new(binary());
+    command.args(["score", "--json"]).arg(&telemetry);
+    command.env("PRISM_DATA_DIR", kept.join("data")).stdin(Stdio::null());
+    if let Some(card) = card {
+        command.arg("--card").arg(card);
+    }
+    let output = command.output().expect("prism runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{}: {error}: {told}", exhibit.name));
+    row["outcome"] = report["outcome"].clone();
+    row["report"] = report;
+    row
 }
 
 /// The first code in the text: `M-TIMEOUT`, `P-TORCH`, or the rule of a review.

@@ -88,6 +88,8 @@ class Guest:
             torch.manual_seed(self._context.seed + 1)
             settings = {**spec["evaluator_recipe"], "own_recipe": spec["own_recipe"]}
             self._trainer = Trainer(self._project, self._model, self._context, chosen, settings, self._logits.training, self._precision)
+            if self._trainer.plain_loss:
+                self._logits.settle_one_pass(self._device)
         return {
             "hooks": {name: self._project.function(name) is not None for name in HOOKS},
             "keeps_state": self._logits.keeps_state,
@@ -114,7 +116,9 @@ class Guest:
 
     def _do_predict(self, request: dict) -> dict:
         tokens = self._tokens(request["rows"], request["length"])
-        return self._handed_over(self._logits.lowered(tokens) if request.get("precision") == "bf16" else self._logits.whole(tokens))
+        if request.get("precision") == "bf16":
+            return self._handed_over(self._logits.lowered(tokens))
+        return self._handed_over(self._logits.to_be_trained_on(tokens) if request.get("then_step") else self._logits.whole(tokens))
 
     def _do_incremental(self, request: dict) -> dict:
         return self._handed_over(self._logits.incremental(self._tokens(request["rows"], request["length"])))
@@ -150,13 +154,16 @@ class Guest:
         return inspect_model.inspect(self._model, batch.tokens, self._context.vocab_size, loss_of)
 
     def _do_step(self, request: dict) -> dict:
-        self._logits.weights_changed()
         rows, length = request["rows"], request["length"]
         if request.get("targets"):
+            tokens = self._tokens(rows, length)
             targets = self._memory.targets(rows * length).clone().reshape(rows, length).long().to(self._device)
-            return self._trainer.step(self._tokens(rows, length), targets)
-        tokens = self._tokens(rows, length + 1)
-        return self._trainer.step(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
+        else:
+            both = self._tokens(rows, length + 1)
+            tokens, targets = both[:, :-1].contiguous(), both[:, 1:].contiguous()
+        logits = self._logits.kept(tokens)
+        self._logits.weights_changed()
+        return self._trainer.step(tokens, targets, logits)
 
     def _do_state(self, request: dict) -> dict:
         """Writes the raw weights to shared memory."""

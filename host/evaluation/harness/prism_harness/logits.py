@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import torch
 
-from . import export_model
+from . import export_model, one_pass
 from .interface import PrismBatch, PrismContext
 from .project import ARCHITECTURE_HOOKS, Project, ProjectError
 
@@ -25,6 +25,8 @@ class Logits:
         self.keeps_state = self._hook is not None and _takes_state(self._hook)
         self._forward_serves = True
         self._lowered: Any = None
+        self._one_pass = False
+        self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def has_hook(self) -> bool:
@@ -43,8 +45,32 @@ class Logits:
                     self._forward_serves = False
             self._infer(self._model, batch)
 
+    def settle_one_pass(self, device: torch.device) -> None:
+        """Settles whether the pass that commits logits can also be the one that is trained on. It can when
+        the model gives the same in both modes, draws no random number and changes no buffer."""
+        row = torch.zeros(1, min(8, self._context.sequence_length), dtype=torch.long, device=device)
+        try:
+            self._one_pass = self._hook is None and one_pass.serves(self._model, lambda: self._checked(
+                self._model(row), PrismBatch(tokens=row, metadata={})))
+        except Exception:  # then it is asked twice, and says itself what is wrong
+            self._one_pass = False
+
     def weights_changed(self) -> None:
-        self._lowered = None
+        self._lowered = self._kept = None
+
+    def to_be_trained_on(self, tokens: torch.Tensor) -> torch.Tensor:
+        """As `whole`, and what a step on the same tokens needs is kept where that serves."""
+        if not self._one_pass:
+            return self.whole(tokens)
+        self._evaluate(self._model)
+        logits = self._infer(self._model, PrismBatch(tokens=tokens, targets=None, metadata={}))
+        self._kept = (tokens, logits)
+        return logits.detach()
+
+    def kept(self, tokens: torch.Tensor) -> torch.Tensor | None:
+        """Logits with their graph from `to_be_trained_on` of these very tokens; given out once."""
+        kept, self._kept = self._kept, None
+        return kept[1] if kept is not None and torch.equal(kept[0], tokens) else None
 
     def whole(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits (B, T, V) for tokens (B, T), in evaluation mode and without gradients."""

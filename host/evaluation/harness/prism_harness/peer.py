@@ -100,10 +100,11 @@ class Peer:
         self.keeps_state = opened.get("keeps_state") is True
         return opened
 
-    def predict(self, tokens: torch.Tensor, vocab_size: int, precision: str | None = None) -> torch.Tensor | None:
+    def predict(self, tokens: torch.Tensor, vocab_size: int, precision: str | None = None, then_step: bool = False) -> torch.Tensor | None:
         """Commits logits for `tokens` (B, T): a private copy, taken before anything is checked. With
-        precision `bf16` by a copy of the model in bfloat16, or None when it cannot run so."""
-        logits = self._logits({"op": "predict", "precision": precision}, tokens, vocab_size)
+        precision `bf16` by a copy of the model in bfloat16, or None when it cannot run so. With
+        `then_step` the worker may keep what a step on these tokens will need."""
+        logits = self._logits({"op": "predict", "precision": precision, "then_step": then_step}, tokens, vocab_size)
         if logits is None and precision is None:
             self._fail(faults.CONTRACT, "the model answered no logits")
         return logits

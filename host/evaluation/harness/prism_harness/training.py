@@ -90,8 +90,14 @@ class Trainer:
         self._optimizer = self._build_optimizer() if configure is None else configure(model, recipe, context)
         self._step = 0
 
-    def step(self, tokens: torch.Tensor, targets: torch.Tensor) -> dict:
-        """One update; answers what the guest itself saw of it (never used to raise a score)."""
+    @property
+    def plain_loss(self) -> bool:
+        """Whether the loss is the cross-entropy of a forward pass as logits are committed from one."""
+        return self._train_step is None and self._compute_loss is None and self._precision is contextlib.nullcontext
+
+    def step(self, tokens: torch.Tensor, targets: torch.Tensor, logits: torch.Tensor | None = None) -> dict:
+        """One update; answers what the guest itself saw of it (never used to raise a score). `logits` are
+        those of a forward pass that was made already."""
         if self.ours:
             factor = schedule_factor(self._recipe.scheduler, self._step, self._context.step_budget, self._settings["warmup_fraction"])
             for group in self._optimizer.param_groups:
@@ -106,7 +112,7 @@ class Trainer:
         else:
             self._optimizer.zero_grad()
             with self._precision():
-                loss = self._loss(batch)
+                loss = self._loss(batch) if logits is None else cross_entropy(logits, targets)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self._parameters(), _GRADIENT_NORM_MAX)
             self._optimizer.step()

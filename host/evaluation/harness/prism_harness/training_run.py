@@ -143,7 +143,7 @@ class _Run:
         result.first = result.first or weights
         if step in plan.snapshot_after:
             self._middle.append(snapshot.compared(result.first, weights, step - 1))
-        logits = peer.predict(rows[:, :-1], plan.vocab_size)
+        logits = peer.predict(rows[:, :-1], plan.vocab_size, then_step=True)
         values = self._scored(rows, targets, logits)
         result.commitments += commitments(plan.audited.get(step, ()), weights, rows, logits, held_out=False)
         reported = peer.step(rows) if targets is None else peer.step(rows, targets)

@@ -105,7 +105,7 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_json(path: &Path) -> anyhow::Result<Value> {
+pub(super) fn read_json(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&read_bounded(path)?)
         .with_context(|| format!("`{}` is not JSON", path.display()))
 }

@@ -12,15 +12,15 @@ use prism_domain::evaluation::{EvaluationJob, Evaluator, Measured, Progress};
 use prism_domain::ids::{Digest, EvaluationId, SubmissionId};
 use prism_domain::policy::Policies as _;
 use prism_domain::review::ReviewDecision;
-use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
+use prism_domain::scaling::ScalingInput;
 use prism_domain::time::Clock as _;
 use prism_pipeline::{
     Beacon, CAPSULE_SCHEMA, Capsule, CapsuleProject, check_upload, project_tree, reference_runs,
 };
-use serde::Serialize;
 
 use super::bundle::Bundle;
-use super::{capsule, check, output, rerun, runtime};
+use super::report::{self, Origin};
+use super::{capsule, check, rerun, runtime};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::Settings;
 use crate::wire;
@@ -53,16 +53,6 @@ pub(super) struct Arguments {
     /// with what the review would never let through.
     #[arg(long, hide = true)]
     despite_review: bool,
-}
-
-/// What `--json` prints: the whole report, and under which plan and policies it came about.
-#[derive(Serialize)]
-struct Evaluated<'a> {
-    tier: String,
-    plan: &'a str,
-    policy_set: String,
-    #[serde(flatten)]
-    report: &'a Report,
 }
 
 pub(super) fn run(settings: Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -126,17 +116,8 @@ fn evaluate(settings: Settings, arguments: &Arguments, path: &Path) -> anyhow::R
         };
         capsule::write(path, &capsule)?;
     }
-    if arguments.json {
-        output::json(&Evaluated {
-            tier,
-            plan: &job.plan,
-            policy_set: policies.digest().to_string(),
-            report: &scored,
-        })?;
-    } else {
-        tell(&scored);
-    }
-    Ok(if scored.outcome == ScalingOutcome::Scored { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let origin = Origin { tier: &tier, plan: &job.plan, policy_set: policies.digest() };
+    report::show(&scored, &origin, arguments.json)
 }
 
 /// The seeds, and reference runs to go with them: those of an earlier telemetry, or new seeds alone.
@@ -184,25 +165,4 @@ fn show(bar: &Mutex<ProgressBar>, progress: &Progress) {
             progress.eta_ms / 1_000
         ));
     }
-}
-
-fn tell(report: &Report) {
-    for finding in &report.findings {
-        output::line(&format!("{}: {}", finding.rule_id, finding.message));
-    }
-    let estimate = |name: &str, value: prism_domain::estimate::Estimate| {
-        format!("{name} {:.4} ± {:.4}", value.value, value.std_error)
-    };
-    output::line(&estimate("q_arch  ", report.q_arch));
-    output::line(&estimate("q_recipe", report.q_recipe));
-    output::line(&format!("quality  {:.4}, the sum of", report.quality));
-    for part in &report.contributions {
-        output::line(&format!("  {:+.4}  {}: {}", part.value, part.name, part.explanation));
-    }
-    let rows: Vec<Vec<String>> = report
-        .metrics
-        .iter()
-        .map(|metric| vec![format!("  {}", metric.name), format!("{:.5}", metric.value)])
-        .collect();
-    output::table(&rows);
 }

@@ -9,6 +9,8 @@ mod submit;
 mod evaluate;
 mod calibrate;
 mod rerun;
+mod report;
+mod score;
 mod capsule;
 mod weights;
 mod demo;
@@ -56,6 +58,8 @@ enum Verb {
     /// Train and measure a project, or a capsule once more, in the sandbox and score it, without a
     /// server.
     Evaluate(evaluate::Arguments),
+    /// Score telemetry that was kept, under another calibration card if you like. Nothing is trained.
+    Score(score::Arguments),
     /// Fit the scaling policy's calibration card again, from reports of healthy models.
     Calibrate(calibrate::Arguments),
     /// Write a scored submission, with all that is needed to run it again, into one file.
@@ -80,6 +84,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Check(arguments) => check::run(&settings, &arguments),
             Verb::Submit(arguments) => submit::run(&settings, &arguments),
             Verb::Evaluate(arguments) => evaluate::run(settings, &arguments),
+            Verb::Score(arguments) => score::run(&settings, &arguments),
             Verb::Calibrate(arguments) => calibrate::run(&settings, &arguments),
             Verb::Capsule(arguments) => capsule::run(settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
