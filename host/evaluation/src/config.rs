@@ -75,6 +75,9 @@ pub struct ProcessConfig {
     /// Further folders to show read-only in the sandbox, at their own path: where an interpreter
     /// outside `/usr` lives. Default: none.
     pub read_only: Vec<PathBuf>,
+    /// Device nodes to show in the sandbox: the accelerator's, such as `/dev/nvidia0`, `/dev/nvidiactl` and
+    /// `/dev/nvidia-uvm`. Default: none.
+    pub devices: Vec<PathBuf>,
     /// Where jobs are staged. Default: the system's folder for temporary files.
     pub staging_dir: Option<PathBuf>,
     /// How much lower than the service's own the priority is, 0 to 19. Default: 10.
@@ -132,6 +135,7 @@ impl Default for ProcessConfig {
             bwrap: PathBuf::from("bwrap"),
             python: PathBuf::from("/usr/bin/python3"),
             read_only: Vec::new(),
+            devices: Vec::new(),
             staging_dir: None,
             nice: 10,
         }

@@ -5,6 +5,8 @@
 
 mod kit;
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -170,6 +172,23 @@ async fn other_jobs_and_host_paths_are_out_of_sight() {
             ["bin", "dev", "etc", "job", "lib", "lib32", "lib64", "proc", "sbin", "tmp", "usr"];
         assert!(known.contains(&name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_interpreter_and_devices_may_lie_where_the_sandbox_has_its_own_folders() {
+    let folder = tempfile::tempdir_in("/tmp").expect("a folder");
+    let python = folder.path().join("python");
+    std::os::unix::fs::symlink("/usr/bin/python3", &python).expect("a link");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
+    let mut lab = lab("import os, sys\n\
+         tell({'python': sys.executable, 'device': os.path.exists('/dev/kmsg'), 'other': os.path.exists('/dev/mem')})\n");
+    lab.config.process.python.clone_from(&python);
+    lab.config.process.read_only = vec![folder.path().to_owned()];
+    let device = Path::new("/dev/kmsg");
+    lab.config.process.devices = device.exists().then(|| device.to_owned()).into_iter().collect();
+    let told = lab.told().await;
+    assert_eq!(told["python"], python.to_string_lossy().as_ref());
+    assert_eq!((&told["device"], &told["other"]), (&device.exists().into(), &false.into()));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from . import attest, scoring
+from . import scoring
 from .corpus import Corpus
 from .peer import Bench, Peer
 from .streams import Streams
@@ -85,7 +85,6 @@ class Behaviour:
         self.kv = Divergence(tolerance.get("kv_kl", _KV_KL))
         self.precision = Divergence(tolerance.get("precision_kl", _PRECISION_KL))
         self._keeps_state = False
-        self._committed: attest.Committed | None = None
         self._replay: dict | None = None
 
     def first_loss(self, nll_nats: float | None) -> None:
@@ -123,18 +122,16 @@ class Behaviour:
             if logits is not None:
                 self._keeps_state = peer.keeps_state
                 self.kv.add(scoring.log_probabilities(peer.predict(rows, plan.vocab_size)), logits)
-        if peer.plan.get("attest") and self._committed is None and not plan.own_recipe:
-            self._committed = attest.commit(peer, corpus, plan, peer.plan["attest"]["rows"])
         if precision:
             rows = corpus.val_rows(precision["rows"], plan.length)[:, :-1].contiguous()
             logits = peer.predict(rows, plan.vocab_size, precision="bf16")
             if logits is not None:
                 self.precision.add(scoring.log_probabilities(peer.predict(rows, plan.vocab_size)), logits)
 
-    def attest(self, bench: Bench, owner: str) -> None:
-        """Once an evaluation, when the worker that committed is gone: its graph, run by others."""
-        if self._committed is not None and self._replay is None:
-            self._replay = attest.check(bench, owner, self._committed)
+    def replayed(self, check: dict) -> None:
+        """A graph held against what was committed; of several rungs the worst counts."""
+        if self._replay is None or (check["viol_frac"], check["supported"]) > (self._replay["viol_frac"], self._replay["supported"]):
+            self._replay = check
 
     def as_checks(self) -> dict:
         step0 = self.step0.as_check()

@@ -47,18 +47,18 @@ def warm_up() -> None:
 
 
 def blas_name() -> str:
-    """Which matrix library is loaded: openblas, mkl, blis, atlas, reference or unknown."""
+    """Which matrix library PyTorch uses: openblas, mkl, blis, atlas, reference or unknown."""
+    if re.search(r"BLAS_INFO=mkl", torch.__config__.show()) and torch.backends.mkl.is_available():
+        return "mkl"  # linked into PyTorch itself: no file tells
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            files = {line.split()[-1] for line in maps if "/" in line}
+            files = {line.split()[-1] for line in maps if "/" in line and "numpy.libs" not in line}  # NumPy's own
     except OSError:
         files = set()
     names = " ".join(os.path.realpath(file) for file in files).lower()
     for pattern, name in (("openblas", "openblas"), ("libmkl|mkl_", "mkl"), ("libblis", "blis"), ("atlas", "atlas")):
         if re.search(pattern, names):
             return name
-    if "mkl" in torch.__config__.show().lower() and torch.backends.mkl.is_available():
-        return "mkl"
     return "reference" if re.search(r"libblas\.so", names) else "unknown"
 
 

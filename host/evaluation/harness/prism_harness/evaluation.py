@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from . import audit, cached_reference, comparisons, ladder, layers, telemetry
+from . import attest, audit, cached_reference, comparisons, ladder, layers, telemetry
 from .checks import Behaviour
 from .corpus import Corpus
 from .faults import CONTRACT, REFERENCE, Fault
@@ -119,7 +119,7 @@ class Evaluation:
     def _train(self, run: RunPlan) -> RunResult:
         """A run on a fresh guest; a full one is followed by the held-out rows, checks and audits."""
         folders = [part["dir"] for part in (run.spec["architecture"], run.spec["training"]) if part]
-        candidate = run.role == "candidate"
+        candidate, committed = run.role == "candidate", None
         peer = Peer(self._bench, "worker", run.role, folders)
         try:
             result = train(self._corpus, self._choices, run, lambda step, loss: self._progress(run, step, loss), peer, self._bench.left_s)
@@ -129,11 +129,16 @@ class Evaluation:
                 if candidate and run.seed_idx == 0:
                     self._behaviour.run(peer, self._corpus, run, self._plan["checks"], self._choices)
                     self._measure_noise(peer, run)
+                if attest.wanted(self._plan, run):
+                    committed = attest.commit(peer, self._corpus, run, self._plan["attest"]["rows"])
         finally:
             peer.end()
+        if committed is not None:
+            check, result.operations_per_token = attest.check(self._bench, run.role, committed)
+            if candidate:
+                self._behaviour.replayed(check)
         if run.full and candidate:
             self._behaviour.first_loss(result.first_nll)
-            self._behaviour.attest(self._bench, run.role)
             audit.replay(self._bench, run, result, self._replica, folders)
         result.release()
         return result

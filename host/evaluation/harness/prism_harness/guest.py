@@ -139,7 +139,8 @@ class Guest:
                 tensor = torch.frombuffer(bytearray(raw[at : at + size]), dtype=tensor.dtype).reshape(shape)
             weights[name], at = tensor, at + size
         tokens = self._memory.tokens(request["rows"] * request["length"]).clone().reshape(request["rows"], request["length"]).long()
-        return self._handed_over(replay.run(request["graph"], weights, tokens))
+        logits, operations = replay.run(request["graph"], weights, tokens)
+        return {**self._handed_over(logits), "operations": operations}
 
     def _do_inspect(self, request: dict) -> dict:
         """Looks inside at the present weights, in train mode as a step would run, without taking one."""

@@ -130,10 +130,16 @@ class Peer:
         graph = self._ask({"op": "export", "rows": rows, "length": length}, self._bench.plan["open_ms"]).get("graph")
         return graph if isinstance(graph, dict) else None
 
-    def replay(self, graph: dict, weights: Snapshot, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor | None:
-        """Logits of a graph on raw weights. Only of a guest that was never opened is the answer trusted."""
+    def replay(self, graph: dict, weights: Snapshot, tokens: torch.Tensor, vocab_size: int) -> tuple[torch.Tensor, int]:
+        """Logits of a graph on raw weights, and the operations that they took. Only of a guest that was never
+        opened is the answer trusted."""
         self._write_state(weights)
-        return self._logits({"op": "replay", "graph": graph, "tensors": weights.tensors, "bytes": len(weights.raw)}, tokens, vocab_size)
+        request = {"op": "replay", "graph": graph, "tensors": weights.tensors, "bytes": len(weights.raw)}
+        reply, logits = self._committed(request, tokens, vocab_size)
+        operations = reply.get("operations")
+        if logits is None or not isinstance(operations, int) or not 0 <= operations < 1 << 62:
+            self._fail(faults.CONTRACT, "a graph was run and gave nothing")
+        return logits, operations
 
     def step(self, rows: torch.Tensor, targets: torch.Tensor | None = None) -> dict:
         """Reveals the targets: `rows` (B, T + 1) are the tokens and what follows each. With `targets`
@@ -149,15 +155,19 @@ class Peer:
         return {name: _finite(reply.get(name)) for name in ("loss", "grad_norm", "lr")}
 
     def _logits(self, request: dict, tokens: torch.Tensor, vocab_size: int) -> torch.Tensor | None:
+        return self._committed(request, tokens, vocab_size)[1]
+
+    def _committed(self, request: dict, tokens: torch.Tensor, vocab_size: int) -> tuple[dict, torch.Tensor | None]:
+        """The reply, and the logits that were handed over; none where the guest cannot give them."""
         rows, length = tokens.shape
         self._memory.tokens(tokens.numel()).copy_(tokens.reshape(-1))
         reply = self._ask({**request, "rows": rows, "length": length})
         if reply.get("unsupported") is True:
-            return None
+            return reply, None
         logits = self._memory.logits(rows * length * vocab_size).clone().reshape(rows, length, vocab_size)
         if reply.get("shape") != [rows, length, vocab_size]:
             self._fail(faults.CONTRACT, f"the logits have the shape {str(reply.get('shape'))[:100]}, expected {[rows, length, vocab_size]}")
-        return logits
+        return reply, logits
 
     def state(self) -> Snapshot:
         reply = self._ask({"op": "state", "bytes_max": self._bench.plan["state_bytes_max"]})

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from . import operation_count
+
 NODES_MAX = 20_000
 GRAPH_BYTES_MAX = 900 * 1024  # it has to fit a frame
 _DEPTH_MAX = 4
@@ -62,22 +64,25 @@ def summary(graph: object) -> tuple[str, int]:
     return hashlib.sha256(text).hexdigest(), len({node["op"] for node in graph["nodes"]})
 
 
-def run(graph: dict, weights: dict[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
-    """The graph's logits for `tokens`."""
+def run(graph: dict, weights: dict[str, torch.Tensor], tokens: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The graph's logits for `tokens`, and how many arithmetic operations it took to get there."""
     summary(graph)
     values: dict[str, Any] = {}
+    operations = 0
     for name, source in _pairs(graph.get("inputs")):
         values[name] = _input(source, weights, tokens)
     last = _last_uses(graph)
     with torch.no_grad():
         for at, node in enumerate(graph["nodes"]):
-            values[_text(node.get("name"))] = _evaluate(node, values)
+            args, kwargs, result = _evaluate(node, values)
+            values[_text(node.get("name"))] = result
+            operations += operation_count.of(node["op"], args, kwargs, result)
             for name in last.get(at, ()):
                 values.pop(name, None)
     logits = values.get(_text(graph.get("output")))
     if not isinstance(logits, torch.Tensor) or not logits.is_floating_point():
         raise GraphError("the output is no tensor of numbers")
-    return logits.float()
+    return logits.float(), operations
 
 
 def _input(source: Any, weights: dict[str, torch.Tensor], tokens: torch.Tensor) -> torch.Tensor:
@@ -96,12 +101,13 @@ def _input(source: Any, weights: dict[str, torch.Tensor], tokens: torch.Tensor) 
     raise GraphError("an input is neither tokens, a weight nor a constant")
 
 
-def _evaluate(node: dict, values: dict[str, Any]) -> Any:
+def _evaluate(node: dict, values: dict[str, Any]) -> tuple[list, dict, Any]:
+    """Arguments by place and by name, and the result."""
     args = [_argument(value, values, 0) for value in _list(node.get("args"))]
     if node["op"] == "getitem":
         if len(args) != 2 or not isinstance(args[0], (tuple, list)) or not isinstance(args[1], int):
             raise GraphError("getitem takes a result and a number")
-        return args[0][args[1]]
+        return args, {}, args[0][args[1]]
     if node["op"] not in ALLOWED:
         raise GraphError(f"the operation `{node['op'][:60]}` is not allowed")
     given = node.get("kwargs", {})
@@ -111,7 +117,7 @@ def _evaluate(node: dict, values: dict[str, Any]) -> Any:
     _, name, overload = node["op"].split(".")
     if name in _FACTORIES:
         _bound(args)
-    return getattr(getattr(torch.ops.aten, name), overload)(*args, **kwargs)
+    return args, kwargs, getattr(getattr(torch.ops.aten, name), overload)(*args, **kwargs)
 
 
 def _bound(args: list) -> None:

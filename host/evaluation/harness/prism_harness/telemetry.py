@@ -85,16 +85,29 @@ def _sizes(job: Job, results: list[RunResult], cached: list[dict] | None) -> lis
     found: dict = {}
     for result in results:
         row, key = result.row, (result.row["role"], result.row["size_id"])
-        if result.plan.full and (key not in found or found[key]["params_total"] < result.parameters):
+        if not result.plan.full:
+            continue
+        counted = result.operations_per_token or found.get(key, {}).get("operations_per_token")
+        if key not in found or found[key]["params_total"] < result.parameters:
             found[key] = {
                 "size_id": row["size_id"], "role": row["role"], "d_model": row["d_model"], "n_layer": row["n_layer"],
                 "params_total": result.parameters, "params_active": result.parameters,
-                "state_bytes": result.state_bytes, "flops_per_token": 6.0 * result.parameters,
+                "state_bytes": result.state_bytes,
             }
+        found[key]["operations_per_token"] = counted
     sizes, rungs = list(found.values()), {rung.size_id for rung in job.rungs}
     if cached is not None:
         sizes += [size for size in job.reference["sizes"] if size["role"] == "reference" and size["size_id"] in rungs]
-    return sizes
+    return [_with_flops(size, sizes) for size in sizes]
+
+
+def _with_flops(size: dict, sizes: list[dict]) -> dict:
+    """Operations a token: as counted on graphs where all roles of a rung have one, so that like is compared with
+    like; else six for each parameter."""
+    counted = [other.get("operations_per_token") for other in sizes if other["size_id"] == size["size_id"]]
+    by_graph = all(counted)
+    flops = size["operations_per_token"] if by_graph else 6.0 * size["params_total"]
+    return {**size, "flops_per_token": flops, "flops_source": "graph" if by_graph else "parameters"}
 
 
 def _hooks(results: list[RunResult], job: Job) -> list[dict]:

@@ -89,6 +89,7 @@ class RunResult:
     last: Snapshot | None = None
     first_nll: float | None = None  # nats per token; None when no token of the first step was finite
     cpu_ms_per_step: float = 0.0
+    operations_per_token: float | None = None  # counted on an attested graph
     parameters: int = 0
     state_bytes: int = 0
 

@@ -28,7 +28,7 @@ class Interpreter(unittest.TestCase):
     TOKENS = torch.tensor([[0, 3, 8]])
 
     def run_graph(self, made):
-        return replay.run(made, self.WEIGHTS, self.TOKENS)
+        return replay.run(made, self.WEIGHTS, self.TOKENS)[0]
 
     def test_operations_on_weights_and_constants_run(self):
         made = graph(
@@ -66,6 +66,34 @@ class Interpreter(unittest.TestCase):
             self.assertNotIn(base, ("as_strided", "set", "resize", "from_file", "empty", "new_empty", "data", "storage"), name)
 
 
+class Operations(unittest.TestCase):
+    """A multiplication and an addition are two; shapes are (rows, inner) times (inner, columns)."""
+
+    def counted(self, *nodes, **inputs):
+        weights = {"w": torch.randn(9, 5), "v": torch.randn(5, 7), "k": torch.randn(6, 3, 4), "x": torch.randn(2, 3, 8), "q": torch.randn(1, 2, 8, 4)}
+        sources = {name: {"weight": name} for name in weights}
+        return replay.run(graph(*nodes, **{**sources, **inputs}), weights, torch.tensor([[0, 3, 8]]))[1]
+
+    def test_contractions_are_counted_exactly(self):
+        n = lambda name: {"node": name}
+        for count, made in (
+            (2 * 9 * 7 * 5, node("aten.mm.default", n("w"), n("v"))),
+            (2 * 9 * 9 * 5, node("aten.linear.default", n("w"), n("w"))),
+            (2 * 9 * 7 * 5, node("aten.einsum.default", "ij,jk->ik", [n("w"), n("v")])),
+            (2 * (2 * 6 * 5) * (3 * 4), node("aten.conv1d.default", n("x"), n("k"))),
+            (45, node("aten.tanh.default", n("w"))),
+            (0, node("aten.t.default", n("w"))),
+        ):
+            self.assertEqual(self.counted(made), count, made["op"])
+        if hasattr(torch.ops.aten, "scaled_dot_product_attention"):
+            self.assertEqual(self.counted(node("aten.scaled_dot_product_attention.default", n("q"), n("q"), n("q"))), 4 * (2 * 8 * 4) * 8)
+
+    def test_every_pass_through_a_shared_weight_counts(self):
+        once = node("aten.mm.default", {"node": "w"}, {"node": "v"}, name="a")
+        again = node("aten.mm.default", {"node": "w"}, {"node": "v"}, name="b")
+        self.assertEqual(self.counted(once, again), 2 * self.counted(once))
+
+
 @unittest.skipUnless(EXPORTS, "this PyTorch cannot export")
 class Attestation(unittest.TestCase):
     def setUp(self):
@@ -79,11 +107,12 @@ class Attestation(unittest.TestCase):
         peer = self.bed.peer(project)
         for _ in range(2):
             peer.step(self.bed.rows())
-        plan = RunPlan(run_id="r", role="candidate", rung=Rung("s1", 64, 2, 10), seed_idx=0, seed=5, own_recipe=False, steps=10, batch=8,
+        plan = RunPlan(run_id="r", role="candidate", probe="base", rung=Rung("s1", 64, 2, 10), seed_idx=0, seed=5, own_recipe=False, steps=10, batch=8,
                        length=128, vocab_size=256, spec=self.bed.spec)
         committed = attest.commit(peer, corpus, plan, 2)
         peer.end()
-        return attest.check(self.bed.bench, "candidate", committed)
+        row, self.operations = attest.check(self.bed.bench, "candidate", committed)
+        return row
 
     def test_honest_models_equal_their_graphs(self):
         for project in ("reference", "honest", "cached"):
@@ -93,6 +122,9 @@ class Attestation(unittest.TestCase):
             self.assertEqual((row["n"], row["viol_frac"]), (256, 0.0))
             self.assertEqual(len(row["graph_sha256"]), 64)
             self.assertGreater(row["ops"], 10)
+        # six for each of 130,368 parameters but the embedding's, and attention over 128 positions in two layers of width 64
+        self.attest("reference")
+        self.assertTrue(1.0 < self.operations / (6 * (130_368 - 256 * 64) + 3 * 2 * 4 * 128 * 64) < 1.1, self.operations)
 
     def test_memory_outside_the_weights_does_not_equal_the_graph(self):
         project = kit.transformer(state=(
@@ -120,16 +152,24 @@ class Attestation(unittest.TestCase):
             self.assertEqual((row["supported"], row["viol_frac"]), (supported, float(supported)), made)
 
     def test_it_is_a_check_of_an_evaluation_where_the_plan_has_it(self):
-        check = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small(attest={"rows": 2})).telemetry["checks"]["replay"]
+        telemetry = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small(attest={"rows": 2})).telemetry
+        check = telemetry["checks"]["replay"]
         self.assertTrue(check["supported"])
         self.assertLess(check["max"], 1e-5)
+        self.assertEqual({size["flops_source"] for size in telemetry["sizes"]}, {"graph"})
+        elsewhere = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small(attest={"rows": 2, "size_ids": ["s9"]})).telemetry
+        self.assertNotIn("replay", elsewhere["checks"])
+        self.assertEqual({size["flops_source"] for size in elsewhere["sizes"]}, {"parameters"})
 
 
 @unittest.skipIf(EXPORTS, "this PyTorch can export")
 class WithoutExport(unittest.TestCase):
     def test_an_old_pytorch_says_that_it_is_not_supported(self):
-        check = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small(attest={"rows": 2})).telemetry["checks"]["replay"]
+        telemetry = kit.evaluate("honest", kind="architecture_only", training=False, changes=kit.small(attest={"rows": 2})).telemetry
+        check = telemetry["checks"]["replay"]
         self.assertEqual((check["supported"], check["n"]), (False, 0))
+        for size in telemetry["sizes"]:
+            self.assertEqual((size["flops_source"], size["flops_per_token"]), ("parameters", 6.0 * size["params_total"]))
 
 
 if __name__ == "__main__":

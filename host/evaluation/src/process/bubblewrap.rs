@@ -41,7 +41,7 @@ pub(crate) fn arguments<const N: usize>(
     line.add(["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "prism"]);
     identity(&mut line, config, isolation);
     environment(&mut line, config);
-    system_files(&mut line, config);
+    system_files(&mut line);
     line.add(["--proc", "/proc", "--dev", "/dev"]);
     if isolation == Isolation::TwoUser {
         // Root owns the kernel's switches, with or without capabilities.
@@ -51,6 +51,13 @@ pub(crate) fn arguments<const N: usize>(
     line.add(["--perms", "1777", "--size"])
         .add([config.tmp_bytes.to_string().as_str()])
         .add(["--tmpfs", "/tmp"]);
+    // After `/proc`, `/dev` and `/tmp`, which would hide what lies in them.
+    for path in &config.process.read_only {
+        line.add(["--ro-bind"]).path(path).path(path);
+    }
+    for path in &config.process.devices {
+        line.add(["--dev-bind"]).path(path).path(path);
+    }
     line.add(["--ro-bind"]).path(shown.job_dir).add([JOB_DIR, "--chdir", "/tmp"]);
     for Bound { path, source } in shown.bound {
         line.add(["--ro-bind"]).path(source).path(&Path::new(JOB_DIR).join(path));
@@ -83,7 +90,7 @@ fn environment(line: &mut Line, config: &EvaluationConfig) {
     }
 }
 
-fn system_files(line: &mut Line, config: &EvaluationConfig) {
+fn system_files(line: &mut Line) {
     line.add(["--ro-bind", "/usr", "/usr"]);
     for folder in SYSTEM_FOLDERS {
         match std::fs::read_link(folder) {
@@ -93,9 +100,6 @@ fn system_files(line: &mut Line, config: &EvaluationConfig) {
     }
     for path in SETTINGS {
         line.add(["--ro-bind-try", path, path]);
-    }
-    for path in &config.process.read_only {
-        line.add(["--ro-bind"]).path(path).path(path);
     }
 }
 
