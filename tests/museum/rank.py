@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import sys
 
-CHANCE = 0.125  # of the recall probe: eight pairs
+REFERENCE = "healthy/llama"  # the reference itself, as a project
+KAPPA = 0.3  # bits per byte for an e-fold of compute, between sizes (smoke to 17x)
+TIME_TOLERANCE = 1.25
+Z = 1.645
 RECALL_WEIGHT = 0.3  # bits per byte for full recall
 GAP = 0.02
 GRID = [step / 20 for step in range(0, 21)]
@@ -29,8 +33,13 @@ def main() -> int:
     smoke = {row["project"]: predictors(row) for row in lines(sys.argv[1]) if row["kind"] in ("healthy", "weak") and row.get("measured") and row.get("report")}
     targets = list(lines(targets_file))
     for target in sorted({row["target"] for row in targets}):
-        reached = {row["project"]: row["val_bpb"] for row in targets if row["target"] == target and row["project"] in smoke}
+        rows = {row["project"]: row for row in targets if row["target"] == target and row["project"] in smoke}
+        reached = {name: row["val_bpb"] for name, row in rows.items()}
         report(target, {name: smoke[name] for name in reached}, reached)
+        if REFERENCE in rows:
+            after_costs(rows, smoke)
+            signs(rows, smoke)
+        print()
     return 0
 
 
@@ -50,7 +59,8 @@ def predictors(row: dict) -> dict[str, float | None]:
     preq, tail, val = (paired(measured["runs"], size_id, read) for read in (
         lambda run: run["preq_bpb"], lambda run: run["tail_bpb"], lambda run: (run.get("val") or {}).get("full_bpb")))
     both = None if tail is None or val is None else (tail + val) / 2
-    recall = recall_credit(measured["runs"])
+    metrics = {metric["name"]: metric["value"] for metric in report["metrics"]}
+    recall = metrics.get("recall_score")
     parameters = [size["params_total"] for size in measured["sizes"] if size["role"] == "candidate" and size["size_id"] == size_id]
     return {
         "prequential": preq,
@@ -65,6 +75,8 @@ def predictors(row: dict) -> dict[str, float | None]:
         "parameters": -parameters[0] if parameters else None,
         "_both": both,
         "_recall": recall,
+        "_gain": (report["gain"]["value"], report["gain"]["std_error"]),
+        "_costs": math.log(metrics["compute_ratio"]),
     }
 
 
@@ -76,14 +88,6 @@ def paired(runs: list[dict], size_id: str, read) -> float | None:
     return sum(differences) / len(differences) if differences else None
 
 
-def recall_credit(runs: list[dict]) -> float | None:
-    """Share of the reference's recall above chance, 0 to 1."""
-    found = {run["role"]: run["recall"] for run in runs if run["probe"] == "recall" and run.get("recall") is not None}
-    if "candidate" not in found or found.get("reference", 0.0) <= CHANCE:
-        return None
-    return min(1.0, max(0.0, (found["candidate"] - CHANCE) / (found["reference"] - CHANCE)))
-
-
 def report(target: str, smoke: dict[str, dict], reached: dict[str, float]) -> None:
     print(f"target {target}, {len(reached)} architectures")
     print(f"  {'predictor':22} {'N':>3} {'tau':>6} {'pairs':>7} {'> 2 %':>7}")
@@ -92,7 +96,43 @@ def report(target: str, smoke: dict[str, dict], reached: dict[str, float]) -> No
         if len(known) > 2:
             print(f"  {predictor:22} {len(known):3} " + shown(known, reached))
     halves(smoke, reached)
-    print()
+
+
+def after_costs(rows: dict[str, dict], smoke: dict[str, dict]) -> None:
+    """The order by what is left after costs, which is what the scores are for."""
+    left = {name: -net(row, rows[REFERENCE]) for name, row in rows.items()}
+    for predictor in ("tail + val", "forecast gain", "q_arch"):
+        known = {name: smoke[name][predictor] for name in rows if smoke[name][predictor] is not None}
+        tau, alike, _ = agreement(known, left)
+        print(f"  after costs, {predictor:15} {len(known):3} {tau:6.2f} {alike:7.1%}")
+
+
+def net(row: dict, reference: dict) -> float:
+    """Gain over the reference in e-folds of compute, less the logarithm of what it costs there."""
+    ratio = max(row["parameters"] / reference["parameters"], row["cpu_s"] / reference["cpu_s"] / TIME_TOLERANCE)
+    return (reference["val_bpb"] - row["val_bpb"]) / KAPPA - math.log(max(ratio, 1.0))
+
+
+def signs(rows: dict[str, dict], smoke: dict[str, dict]) -> None:
+    """Forecast sign against the target's, for every architecture but the reference."""
+    reference, before, after = rows[REFERENCE], [], []
+    for name, row in sorted(rows.items()):
+        if name == REFERENCE:
+            continue
+        (gain, error), costs = smoke[name]["_gain"], smoke[name]["_costs"]
+        before.append((name, gain + costs, error, reference["val_bpb"] - row["val_bpb"]))
+        after.append((name, gain, error, net(row, reference)))
+    for label, cases in (("before costs", before), ("after costs", after)):
+        told = [case for case in cases if abs(case[1]) > Z * case[2]]
+        print(f"  sign of the gain, {label}: right {right(cases)}; where the forecast decides {right(told)}")
+        wrong = [f"{name} {gain:+.2f} +- {error:.2f} / {reached:+.2f}" for name, gain, error, reached in told if gain * reached <= 0]
+        if wrong:
+            print(f"    wrong, forecast / reached: {', '.join(wrong)}")
+
+
+def right(cases: list[tuple]) -> str:
+    good = sum(gain * reached > 0 for _, gain, _, reached in cases)
+    return f"{good} of {len(cases)}" + (f" ({good / len(cases):.0%})" if cases else "")
 
 
 def shown(known: dict[str, float], reached: dict[str, float]) -> str:

@@ -12,8 +12,19 @@ const FEWEST_LAYERS: usize = 3;
 
 /// Logarithm of the largest activation anywhere but in the logits.
 pub(crate) fn ln_absmax(curves: &[&Curve]) -> Option<f64> {
-    let inner = |row: &LayerRow| row.kind != LayerKind::Head && row.kind != LayerKind::Weights;
-    worst(rows(curves).filter(|row| inner(row)).map(|row| row.act_absmax.map(ln_of_size)))
+    let inner = [LayerKind::Block, LayerKind::Attention, LayerKind::Router, LayerKind::Embedding];
+    worst(
+        rows(curves)
+            .filter(|row| inner.contains(&row.kind))
+            .map(|row| row.act_absmax.map(ln_of_size)),
+    )
+}
+
+/// Logarithm of the largest number that a lower precision would have to hold: an activation or an operand
+/// of a product.
+pub(crate) fn ln_reach(curves: &[&Curve]) -> Option<f64> {
+    let products = of_kind(curves, LayerKind::Product).map(|row| row.act_absmax.map(ln_of_size));
+    worst(products.chain(std::iter::once(ln_absmax(curves))))
 }
 
 /// Activations that are not finite, over all rows.
@@ -71,18 +82,24 @@ pub(crate) fn residual_gain(curves: &[&Curve]) -> Option<f64> {
     }))
 }
 
-/// How much less gradient the poorest block gets than the median one, natural log, at the worst step.
+/// How much less gradient the poorest block gets than the average one, natural log, at the worst step. The
+/// average and not the median, for all blocks but one may be starved. A block that gets none at the first
+/// step is not reached yet, as where a gate begins at zero.
 pub(crate) fn block_grad(curves: &[&Curve]) -> Option<f64> {
-    worst(
-        by_step(of_kind(curves, LayerKind::Block), |row| row.grad_rms)
-            .map(|sizes| shortfall(&sizes)),
-    )
+    let steps = by_step(of_kind(curves, LayerKind::Block), |row| row.grad_rms);
+    let reached = steps
+        .enumerate()
+        .filter(|(index, sizes)| *index > 0 || sizes.iter().all(|size| *size > 0.0));
+    worst(reached.map(|(_, sizes)| shortfall(&sizes, mean(&sizes))))
 }
 
 /// How much less the poorest block's weights moved than the median one's, natural log. The scorer saw
 /// it, so a block that is only there to be counted shows whatever the worker says.
 pub(crate) fn block_update(curves: &[&Curve]) -> Option<f64> {
-    worst(by_step(block_weights(curves), |row| row.update_ratio).map(|sizes| shortfall(&sizes)))
+    worst(by_step(block_weights(curves), |row| row.update_ratio).map(|sizes| {
+        let middle = median(&sizes);
+        shortfall(&sizes, middle)
+    }))
 }
 
 /// Refuses rows that cannot be; numbers that are not finite never leave the host.
@@ -164,9 +181,9 @@ fn by_step<'a>(
         .map(|layers| layers.into_values().collect())
 }
 
-/// None where the median is zero: a block that is not reached yet says nothing of the others.
-fn shortfall(sizes: &[f64]) -> Option<f64> {
-    let middle = median(sizes).filter(|middle| *middle > 0.0)?;
+/// None where the middle is zero: a block that is not reached yet says nothing of the others.
+fn shortfall(sizes: &[f64], middle: Option<f64>) -> Option<f64> {
+    let middle = middle.filter(|middle| *middle > 0.0)?;
     let least = sizes.iter().copied().fold(f64::INFINITY, f64::min);
     Some(-ln_of_size(least / middle))
 }
@@ -191,6 +208,7 @@ fn worst(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{shortfall, slope};
+    use crate::numeric::{mean, median};
 
     #[test]
     fn a_stream_that_doubles_with_each_layer_gains_ln_2() {
@@ -201,8 +219,16 @@ mod tests {
 
     #[test]
     fn a_dead_block_among_live_ones_falls_far_short() {
-        assert!(shortfall(&[1.0, 0.9, 1.1]).unwrap() < 0.2);
-        assert!(shortfall(&[1.0, 0.0, 1.1]).unwrap() > 20.0);
-        assert!(shortfall(&[0.0, 0.0, 0.0]).is_none());
+        let fallen = |sizes: &[f64]| shortfall(sizes, median(sizes));
+        assert!(fallen(&[1.0, 0.9, 1.1]).unwrap() < 0.2);
+        assert!(fallen(&[1.0, 0.0, 1.1]).unwrap() > 20.0);
+        assert!(fallen(&[0.0, 0.0, 0.0]).is_none());
+    }
+
+    #[test]
+    fn one_live_block_among_dead_ones_shows_against_the_average() {
+        let sizes = [1.0, 1e-7, 1e-7, 1e-7];
+        assert!(shortfall(&sizes, median(&sizes)).unwrap() < 1e-9);
+        assert!(shortfall(&sizes, mean(&sizes)).unwrap() > 14.0);
     }
 }

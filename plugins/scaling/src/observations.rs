@@ -210,14 +210,14 @@ fn incremental(evidence: &Evidence) -> Option<Finding> {
 fn overflow(evidence: &Evidence) -> Option<Finding> {
     let limit = evidence.settings.rules.overflow_logit;
     let base: Vec<&Curve> = evidence.base(Trained::ByEvaluator).values().collect();
-    let largest = layers::ln_absmax(&base).map_or(0.0, exp);
+    let largest = layers::ln_reach(&base).map_or(0.0, exp);
     let nonfinite = layers::nonfinite(&base);
     (largest > limit || nonfinite > 0).then(|| {
         finding(
             "SCALE-OVERFLOW",
             Severity::Warning,
             format!(
-                "activations reach {largest:.3e}, {limit:.3e} is the most that half precision bears, and \
+                "activations or operands of products reach {largest:.3e}, {limit:.3e} is the most that half precision bears, and \
                  {nonfinite} are not finite; the family `activation` earns nothing"
             ),
             "normalise before and after what grows",

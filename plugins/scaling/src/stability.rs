@@ -128,7 +128,7 @@ fn limit(evidence: &Evidence, trained: Trained, family: &str) -> f64 {
     match family {
         "activation" => {
             let overflows =
-                layers::ln_absmax(&base).is_some_and(|size| size > ln(rules.overflow_logit));
+                layers::ln_reach(&base).is_some_and(|size| size > ln(rules.overflow_logit));
             if overflows || layers::nonfinite(&base) > 0 { 0.0 } else { 1.0 }
         }
         "kv" if evidence.check("kv").is_some_and(|kv| kv.max_value > rules.kv_kl_max_nats) => 0.0,

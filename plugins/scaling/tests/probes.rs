@@ -156,9 +156,15 @@ fn planted_faults_are_seen_by_their_family() {
             }
         }
     }
-    let faults: [Fault; 12] = [
+    let faults: [Fault; 13] = [
         ("activation", |t| {
             rows(t, "base", of_kind(LayerKind::Block, |r| r.act_absmax = Some(2e5)));
+        }),
+        ("activation", |t| {
+            let layers = &mut run(t, Role::Candidate, "base").layers;
+            let product =
+                LayerRow { kind: LayerKind::Product, act_absmax: Some(2e6), ..layers[0].clone() };
+            layers.push(product);
         }),
         ("activation", |t| {
             rows(t, "base", of_kind(LayerKind::Block, |r| r.act_nonfinite = Some(1)));

@@ -38,6 +38,9 @@ pub enum LayerKind {
     /// block.
     #[serde(rename = "weights")]
     Weights,
+    /// The operands of matrix products, wherever in the model.
+    #[serde(rename = "product")]
+    Product,
 }
 
 /// What was seen of one layer at one step. What was not measured is none.

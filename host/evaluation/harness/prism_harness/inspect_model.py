@@ -116,6 +116,7 @@ class Taps:
             "head": [{name: value for name, value in activation_row(logits).items() if name != "act_chan_kurt"}],
             "attn": self._watch.attention if self._watch is not None else [],
             "router": self._watch.router_rows() if self._watch is not None else [],
+            "product": [{"act_absmax": self._watch.product_absmax}] if self._watch is not None and self._watch.product_absmax else [],
         }
         return [{"layer": layer, "kind": kind, **rows[layer]}
                 for kind, rows in found.items() for layer in evenly(len(rows), LAYERS_MAX) if rows[layer]]

@@ -10,7 +10,7 @@ import math
 
 LAYERS_MAX = 64  # rows of one kind
 EXPERTS_MAX = 64
-_KINDS = ("block", "attn", "router", "embed", "head")
+_KINDS = ("block", "attn", "router", "embed", "head", "product")
 _SIZES = ("act_rms", "act_absmax", "act_chan_kurt", "act_nonfinite", "grad_rms", "attn_logit_absmax", "attn_entropy_frac")
 _SHARES = ("attn_entropy_frac",)
 _COUNTS = ("act_nonfinite",)

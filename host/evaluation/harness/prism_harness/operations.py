@@ -1,5 +1,5 @@
-"""Watches the operations of a forward pass for what no module boundary shows: attention weights and
-the choices of routers. Runs in guests only; what it reports is advice, never proof.
+"""Watches the operations of a forward pass for what no module boundary shows: attention weights, the
+choices of routers, and how large the operands of matrix products are. Runs in guests only; what it reports is advice, never proof.
 
 Seen below autograd, where every spelling of softmax is one operation. Attention that is written
 without softmax, and routers outside modules named like one, stay unseen and therefore unmeasured.
@@ -19,15 +19,18 @@ _EXPERTS_MAX = 64
 _FIRST_POSITIONS = 4  # with so few keys to choose from, entropy says nothing
 _MASKED_BELOW = -9e3  # a logit this low with no weight is a mask that was written as a number
 _ELEMENTS_MAX = 1 << 24  # of one attention map; further heads and rows are not looked at
+_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "mv", "convolution")
 _SOFTMAX = ("_softmax", "_safe_softmax")
 
 
 class OperationWatch(TorchDispatchMode):
-    """Collects `attention` and `routers` rows in the order in which the model computes them."""
+    """Collects `attention` and `routers` rows in the order in which the model computes them, and the largest
+    operand of a matrix product: half precision has to hold those too, wherever they are made."""
 
     def __init__(self, batch: int, length: int, vocab_size: int):
         super().__init__()
         self.attention: list[dict] = []
+        self.product_absmax = 0.0
         self._batch, self._length, self._vocab_size = batch, length, vocab_size
         self._routers: list[_Router] = []
         self._inside_router = 0
@@ -58,6 +61,8 @@ class OperationWatch(TorchDispatchMode):
     def _observer(self, name: str) -> Callable[[dict, Any], None] | None:
         if name in _SOFTMAX:
             return self._softmax
+        if name in _PRODUCTS:
+            return self._product
         if name.startswith("_scaled_dot_product_") and not name.endswith("_backward"):
             return self._fused_attention
         if self._inside_router > 0 and name in ("topk", "argmax", "max"):
@@ -66,6 +71,12 @@ class OperationWatch(TorchDispatchMode):
 
     def _enter(self, by: int) -> None:
         self._inside_router += by
+
+    def _product(self, given: dict, _out: Any) -> None:
+        for operand in given.values():
+            if isinstance(operand, torch.Tensor) and operand.is_floating_point() and operand.numel():
+                largest = float(operand.detach().abs().max())
+                self.product_absmax = max(self.product_absmax, largest if math.isfinite(largest) else 0.0)
 
     def _softmax(self, given: dict, out: Any) -> None:
         logits, dim = given["self"], given["dim"]

@@ -54,6 +54,16 @@ class Layers(Guests):
             self.assertTrue(0.8 < row["attn_entropy_frac"] <= 1.0, row)
         self.assertTrue(0.05 < seen["grad_norm"] < 5.0)
 
+    def test_operands_of_products_show_what_is_scaled_up_and_down_within_a_block(self):
+        calm = self.of_kind(self.bed.peer("reference").inspect(self.bed.rows()), "product")
+        self.assertEqual(len(calm), 1)
+        self.assertTrue(0.5 < calm[0]["act_absmax"] < 20.0, calm)
+        other = kit.Bed()
+        self.addCleanup(other.close)
+        bomb = other.peer(kit.transformer(scale=("return x + self.down(", "return x + 1e-6 * self.down(1e6 * "))).inspect(other.rows())
+        self.assertGreater(self.of_kind(bomb, "product")[0]["act_absmax"], 16_376)
+        self.assertLess(max(row["act_absmax"] for row in self.of_kind(bomb, "block")), 20.0)
+
     def test_an_exploding_residual_grows_from_layer_to_layer(self):
         project = kit.transformer(gain=("return x + self.down(", "return 3 * x + self.down("))
         rms = [row["act_rms"] for row in self.of_kind(self.bed.peer(project, depth=6).inspect(self.bed.rows()), "block")]

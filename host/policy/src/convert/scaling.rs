@@ -170,6 +170,7 @@ fn layer_row(row: &LayerRow) -> wit::LayerRow {
             LayerKind::Embedding => wit::LayerKind::Embedding,
             LayerKind::Head => wit::LayerKind::Head,
             LayerKind::Weights => wit::LayerKind::Weights,
+            LayerKind::Product => wit::LayerKind::Product,
         },
         trust: match row.trust {
             Trust::Scorer => wit::Trust::Scorer,
