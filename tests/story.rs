@@ -1,9 +1,11 @@
 //! The main job on real PyTorch: projects come in over HTTP and are reviewed, trained, scored, attributed
 //! and paid. One server, one story, in the order in which the projects arrive.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use prism_tests::{Prism, Project, Settings, bundle, honest, zip_of};
+use prism_tests::{Prism, Project, Settings, binary, bundle, honest, zip_of};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -12,7 +14,8 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 #[tokio::test]
 async fn projects_are_reviewed_trained_attributed_and_paid() {
-    let prism = Prism::start(&Settings::evaluating());
+    let folder = tempfile::tempdir().expect("a folder");
+    let prism = Prism::start_in(folder.path(), &Settings::evaluating());
     let original = prism.submit("alice", zip_of(&honest())).await;
     let copy = prism.submit("dave", zip_of(&bundle("04-useless-copy"))).await;
     let recipe = prism.submit("carol", zip_of(&bundle("03-better-recipe"))).await;
@@ -36,6 +39,21 @@ async fn projects_are_reviewed_trained_attributed_and_paid() {
     forged_metrics_have_no_effect(&prism, &forger).await;
     weights_follow_the_ledger(&prism).await;
     assert!(prism.terminate().success());
+    every_decision_comes_out_the_same_again(folder.path());
+}
+
+/// Each answer is derived again from what was stored: questions, components, settings.
+fn every_decision_comes_out_the_same_again(folder: &Path) {
+    let output = Command::new(binary())
+        .args(["policy", "replay", "--json"])
+        .env("PRISM_DATA_DIR", folder)
+        .output()
+        .expect("prism runs");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(output.status.success(), "{told}");
+    assert_eq!((&told["differs"], &told["unknown"]), (&json!(0), &json!(0)), "{told}");
+    // Four were scored: review, scaling, a comparison or none, attribution; three were only reviewed; weights.
+    assert!(told["same"].as_u64().is_some_and(|same| same >= 4 * 3 + 2 + 1), "{told}");
 }
 
 async fn founder_owns_the_family(prism: &Prism, id: &str) {

@@ -106,6 +106,8 @@ pub struct Decided<T> {
     pub answer: T,
     /// How it came about.
     pub provenance: Provenance,
+    /// The question as JSON, of which the provenance has the digest: whoever keeps it can ask again.
+    pub question: Vec<u8>,
 }
 
 /// One immutable set of five components and their settings. Calls block; they belong on a blocking thread.

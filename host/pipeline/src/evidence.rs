@@ -2,7 +2,7 @@
 
 use prism_domain::ids::SubmissionId;
 use prism_domain::policy::Decided;
-use prism_store::{DecisionRecord, MeasurementKind};
+use prism_store::{DecisionRecord, MeasurementKind, PackedQuestion};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,7 +18,8 @@ pub(crate) fn encoded<T: Serialize>(value: &T, what: &'static str) -> Result<Vec
 pub(crate) fn record<T: Serialize>(decided: &Decided<T>) -> Result<DecisionRecord, StageError> {
     let answer = serde_json::to_string(&decided.answer)
         .map_err(|_source| StageError::Missing { what: "answer" })?;
-    Ok(DecisionRecord { provenance: decided.provenance.clone(), answer })
+    let question = PackedQuestion::of(&decided.question)?;
+    Ok(DecisionRecord { provenance: decided.provenance.clone(), answer, question })
 }
 
 impl Pipeline {

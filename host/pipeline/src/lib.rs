@@ -30,6 +30,7 @@ mod sweeper;
 mod check;
 mod capsule;
 mod rerun;
+mod replay;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub use holds::{Resolution, ResolveArchitecture, ResolveError, ResolveRequest, R
 pub use outcome::StageError;
 pub use reference::reference_runs;
 pub use rematch::RematchForgone;
+pub use replay::{ReplayCounts, ReplayVerdict, Replayed};
 pub use rerun::{
     Again, Differences, Mismatch, OTHER_STACK_BPB, RunDifference, SAME_STACK_BPB, ScoreDifference,
     differences,

@@ -33,6 +33,25 @@ impl Pipeline {
         }
     }
 
+    /// The set of that digest, from memory or from the database; none when it is not stored, or when this
+    /// build cannot load it.
+    pub(crate) async fn set_of(
+        &self,
+        digest: Digest,
+    ) -> Result<Option<Arc<dyn PolicySet>>, StageError> {
+        if let Some(set) = self.policies.find(digest) {
+            return Ok(Some(set));
+        }
+        match self.restored(digest).await {
+            Ok(set) => Ok(Some(set)),
+            Err(StageError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(policy_set = %digest, %error, "a stored policy set cannot be loaded");
+                Ok(None)
+            }
+        }
+    }
+
     /// A stored set, loaded again.
     async fn restored(&self, digest: Digest) -> Result<Arc<dyn PolicySet>, StageError> {
         let missing = StageError::Missing { what: "policy set" };

@@ -6,7 +6,7 @@ use prism_domain::ids::Digest;
 use prism_domain::policy::{Decided, PolicySet};
 use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::time::{EpochId, Timestamp};
-use prism_store::WeightsSnapshot;
+use prism_store::{PackedQuestion, WeightsSnapshot};
 
 use crate::Pipeline;
 use crate::evidence::encoded;
@@ -69,6 +69,7 @@ impl Pipeline {
         let epoch = view.epoch;
         let decided: Decided<WeightVector> =
             on_blocking_thread(move || policies.weigh(&view)).await??;
+        let question = PackedQuestion::of(&decided.question)?;
         let snapshot = WeightsSnapshot {
             epoch,
             vector: decided.answer,
@@ -76,7 +77,7 @@ impl Pipeline {
             ledger_digest: input,
             at: now,
         };
-        self.store.put_weights_snapshot(&snapshot).await?;
+        self.store.put_weights_snapshot(&snapshot, question).await?;
         Ok(CurrentWeights::of(snapshot, false))
     }
 }

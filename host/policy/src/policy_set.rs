@@ -119,16 +119,19 @@ impl LoadedSet {
         question: &Q,
         call: Call<T>,
     ) -> Decided<T> {
+        // The domain's own records always have a JSON form; an empty one would only fail a comparison.
+        let question = serde_json::to_vec(question).unwrap_or_default();
         Decided {
             answer: call.answer,
             provenance: Provenance {
                 slot: bound.slot,
                 policy_set: self.digest,
                 component: bound.revision.component,
-                input: digest_of(question),
+                input: Digest::of(&question),
                 fuel: call.fuel_used,
                 duration_us: call.wall_us,
             },
+            question,
         }
     }
 }
@@ -192,10 +195,4 @@ impl PolicySet for LoadedSet {
         )?;
         Ok(self.decided(&self.rewards, input, call))
     }
-}
-
-/// Digest of a question as JSON: what a replay compares.
-fn digest_of<Q: Serialize>(question: &Q) -> Digest {
-    // The domain's own records always have a JSON form; an empty one would only fail a comparison.
-    Digest::of(&serde_json::to_vec(question).unwrap_or_default())
 }

@@ -1,12 +1,11 @@
-//! What was measured and what policies answered: written once, read for ever.
+//! What was measured of a submission: written once, read for ever.
 
 use prism_domain::ids::{Digest, SubmissionId};
-use prism_domain::policy::{Provenance, Slot};
 use prism_domain::time::Timestamp;
 use serde::Serialize;
 
 use crate::blobs::insert_blob;
-use crate::codec::{from_column, parsed, to_column, verified};
+use crate::codec::{parsed, verified};
 use crate::dialect::Connection;
 use crate::error::StoreError;
 use crate::open::Store;
@@ -64,28 +63,6 @@ impl MeasurementKind {
     }
 }
 
-/// An answer of a policy, to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecisionRecord {
-    /// How it came about; `input` is the digest of the question.
-    pub provenance: Provenance,
-    /// The answer as JSON.
-    pub answer: String,
-}
-
-/// An answer of a policy, stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StoredDecision {
-    /// Position among all decisions, rising.
-    pub sequence: i64,
-    /// When.
-    pub at: Timestamp,
-    /// How it came about.
-    pub provenance: Provenance,
-    /// The answer as JSON.
-    pub answer: String,
-}
-
 impl Store {
     /// The last bytes of that kind; none before the stage that brings them.
     pub async fn measurement(
@@ -129,61 +106,6 @@ impl Store {
             .map(|(digest, bytes)| verified(parsed("blob digest", &digest)?, bytes))
             .collect()
     }
-
-    /// All answers of policies about a submission, oldest first.
-    pub async fn decisions(&self, id: SubmissionId) -> Result<Vec<StoredDecision>, StoreError> {
-        let rows: Vec<DecisionRow> = sqlx::query_as(
-            "SELECT decisions.sequence, slot, decisions.policy_set, component, input, fuel, duration_us, \
-             answer, at FROM decisions JOIN submissions ON submissions.sequence = decisions.submission \
-             WHERE submissions.id = $1 ORDER BY decisions.sequence",
-        )
-        .bind(id.to_string())
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(TryInto::try_into).collect()
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct DecisionRow {
-    sequence: i64,
-    slot: String,
-    policy_set: String,
-    component: String,
-    input: String,
-    fuel: i64,
-    duration_us: i64,
-    answer: String,
-    at: i64,
-}
-
-impl TryFrom<DecisionRow> for StoredDecision {
-    type Error = StoreError;
-
-    fn try_from(row: DecisionRow) -> Result<Self, StoreError> {
-        let provenance = Provenance {
-            slot: slot(&row.slot)?,
-            policy_set: parsed("policy set", &row.policy_set)?,
-            component: parsed("component digest", &row.component)?,
-            input: parsed("question digest", &row.input)?,
-            fuel: from_column("fuel", row.fuel)?,
-            duration_us: from_column("duration", row.duration_us)?,
-        };
-        Ok(Self {
-            sequence: row.sequence,
-            at: Timestamp::from_micros(row.at),
-            provenance,
-            answer: row.answer,
-        })
-    }
-}
-
-/// The slot of a stored name.
-pub(crate) fn slot(name: &str) -> Result<Slot, StoreError> {
-    Slot::ALL
-        .into_iter()
-        .find(|slot| slot.as_str() == name)
-        .ok_or_else(|| StoreError::corrupt("slot", format!("`{name}`")))
 }
 
 pub(crate) async fn insert_measurement(
@@ -202,30 +124,5 @@ pub(crate) async fn insert_measurement(
         .bind(now.as_micros())
         .execute(connection)
         .await?;
-    Ok(())
-}
-
-pub(crate) async fn insert_decision(
-    connection: &mut Connection,
-    submission: i64,
-    decision: DecisionRecord,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let provenance = decision.provenance;
-    sqlx::query(
-        "INSERT INTO decisions (submission, slot, policy_set, component, input, fuel, duration_us, \
-         answer, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    )
-    .bind(submission)
-    .bind(provenance.slot.as_str())
-    .bind(provenance.policy_set.to_string())
-    .bind(provenance.component.to_string())
-    .bind(provenance.input.to_string())
-    .bind(to_column("fuel", provenance.fuel)?)
-    .bind(to_column("duration", provenance.duration_us)?)
-    .bind(decision.answer)
-    .bind(now.as_micros())
-    .execute(connection)
-    .await?;
     Ok(())
 }

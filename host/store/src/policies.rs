@@ -7,8 +7,8 @@ use prism_domain::policy::Slot;
 use prism_domain::time::Timestamp;
 
 use crate::codec::parsed;
+use crate::decisions::slot;
 use crate::error::StoreError;
-use crate::measurements::slot;
 use crate::open::Store;
 
 /// A policy set as it is stored.

@@ -6,12 +6,13 @@ use prism_domain::ledger::{Hold, LedgerChange};
 use prism_domain::submission::{Event, PublishedScores, State};
 use prism_domain::time::Timestamp;
 
+use crate::decisions::{DecisionRecord, insert_decision};
 use crate::dialect::Connection;
 use crate::error::StoreError;
 use crate::holds::{close_holds, insert_hold};
 use crate::jobs::{Claim, check_token, dequeue, enqueue};
 use crate::ledger_changes::{apply_changes, count_comparisons};
-use crate::measurements::{DecisionRecord, MeasurementKind, insert_decision, insert_measurement};
+use crate::measurements::{MeasurementKind, insert_measurement};
 use crate::open::Store;
 use crate::reference::{ReferenceRuns, insert_reference_runs};
 use crate::similarity::index_project;

@@ -6,6 +6,7 @@ use prism_domain::rewards::WeightVector;
 use prism_domain::time::{EpochId, Timestamp};
 
 use crate::codec::{bounded, epoch_from, from_json, parsed, to_column, to_json};
+use crate::decisions::{PackedQuestion, insert_question};
 use crate::error::StoreError;
 use crate::open::Store;
 
@@ -48,8 +49,12 @@ impl TryFrom<SnapshotRow> for WeightsSnapshot {
 }
 
 impl Store {
-    /// Appends a weight vector.
-    pub async fn put_weights_snapshot(&self, snapshot: &WeightsSnapshot) -> Result<(), StoreError> {
+    /// Appends a weight vector, with the ledger view that it was computed from.
+    pub async fn put_weights_snapshot(
+        &self,
+        snapshot: &WeightsSnapshot,
+        question: PackedQuestion,
+    ) -> Result<(), StoreError> {
         let epoch = to_column("epoch", snapshot.epoch.0)?;
         let vector = to_json(&snapshot.vector)?;
         let provenance = to_json(&snapshot.provenance)?;
@@ -58,6 +63,7 @@ impl Store {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
+                    insert_question(connection, question).await?;
                     sqlx::query(
                         "INSERT INTO weights_snapshots (epoch, vector, provenance, ledger_digest, at) \
                          VALUES ($1, $2, $3, $4, $5)",
@@ -78,6 +84,27 @@ impl Store {
     /// The weight vector that was appended last.
     pub async fn last_weights(&self) -> Result<Option<WeightsSnapshot>, StoreError> {
         Ok(self.recent_weights(1).await?.pop())
+    }
+
+    /// Weight vectors after a position in their log, oldest first, each with its position.
+    pub async fn weights_after(
+        &self,
+        sequence: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, WeightsSnapshot)>, StoreError> {
+        let rows: Vec<(i64, i64, String, String, String, i64)> = sqlx::query_as(
+            "SELECT sequence, epoch, vector, provenance, ledger_digest, at FROM weights_snapshots \
+             WHERE sequence > $1 ORDER BY sequence LIMIT $2",
+        )
+        .bind(sequence)
+        .bind(bounded(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        let snapshot = |(sequence, epoch, vector, provenance, ledger_digest, at)| {
+            let row = SnapshotRow { epoch, vector, provenance, ledger_digest, at };
+            Ok((sequence, row.try_into()?))
+        };
+        rows.into_iter().map(snapshot).collect()
     }
 
     /// Weight vectors, the last one first.

@@ -415,11 +415,11 @@ impl TestSet {
             slot,
             policy_set: self.digest,
             component: self.digest,
-            input: self.digest,
+            input: Digest::of(b"question"),
             fuel: 1,
             duration_us: 1,
         };
-        Ok(Decided { answer, provenance })
+        Ok(Decided { answer, provenance, question: b"question".to_vec() })
     }
 }
 

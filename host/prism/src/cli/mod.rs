@@ -9,6 +9,7 @@ mod submit;
 mod evaluate;
 mod calibrate;
 mod rerun;
+mod policy;
 mod report;
 mod score;
 mod capsule;
@@ -62,6 +63,9 @@ enum Verb {
     Score(score::Arguments),
     /// Fit the scaling policy's calibration card again, from reports of healthy models.
     Calibrate(calibrate::Arguments),
+    /// What decides, and what it decided.
+    #[command(subcommand)]
+    Policy(policy::Verb),
     /// Write a scored submission, with all that is needed to run it again, into one file.
     Capsule(capsule::Arguments),
     /// Show the weights in force and where each comes from.
@@ -86,6 +90,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             Verb::Evaluate(arguments) => evaluate::run(settings, &arguments),
             Verb::Score(arguments) => score::run(&settings, &arguments),
             Verb::Calibrate(arguments) => calibrate::run(&settings, &arguments),
+            Verb::Policy(verb) => policy::run(settings, &verb),
             Verb::Capsule(arguments) => capsule::run(settings, &arguments),
             Verb::Weights(arguments) => weights::run(settings, &arguments),
             Verb::Demo(arguments) => demo::run(settings, &arguments),

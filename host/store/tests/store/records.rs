@@ -6,7 +6,9 @@ use prism_domain::ids::Digest;
 use prism_domain::policy::{Provenance, Slot};
 use prism_domain::rewards::{LedgerView, ScoreRow, Source, Weight, WeightVector};
 use prism_domain::submission::{Event, Stage};
-use prism_store::{DecisionRecord, MeasurementKind, ReferenceRuns, StageCommit, WeightsSnapshot};
+use prism_store::{
+    DecisionRecord, MeasurementKind, PackedQuestion, ReferenceRuns, StageCommit, WeightsSnapshot,
+};
 
 use crate::fixture::{EPOCH, Fixture, at, hotkey, id};
 
@@ -26,7 +28,9 @@ async fn decisions_name_a_policy_set_that_is_stored() {
     let fixture = Fixture::new().await;
     fixture.accept(1).await;
     let set = Digest::of(b"set");
-    let decision = DecisionRecord { provenance: provenance(set), answer: "{\"a\":0.1}".to_owned() };
+    let question = PackedQuestion::of(b"question").expect("small");
+    let decision =
+        DecisionRecord { provenance: provenance(set), answer: "{\"a\":0.1}".to_owned(), question };
     let commit = StageCommit {
         decisions: vec![decision.clone()],
         policy_set: Some(set),
@@ -64,6 +68,14 @@ async fn decisions_name_a_policy_set_that_is_stored() {
         (&decisions[0].provenance, &decisions[0].answer),
         (&decision.provenance, &decision.answer)
     );
+    assert_eq!(fixture.store.decisions_after(0, 10).await.expect("reads"), decisions);
+    assert_eq!(
+        fixture.store.decision(decisions[0].sequence).await.expect("reads"),
+        decisions.first().cloned()
+    );
+    let asked = fixture.store.question(decision.provenance.input).await.expect("reads");
+    assert_eq!(asked.as_deref(), Some(b"question".as_slice()));
+    assert_eq!(fixture.store.question(set).await.expect("reads"), None);
     let stored = fixture.store.submission(id(1)).await.expect("reads").expect("is there");
     assert_eq!(stored.policy_set, Some(set));
 }
@@ -101,8 +113,9 @@ async fn weights_are_appended_and_the_last_one_is_served() {
         ledger_digest: Digest::of(b"view"),
         at,
     };
-    fixture.store.put_weights_snapshot(&snapshot(at(1))).await.expect("appended");
-    fixture.store.put_weights_snapshot(&snapshot(at(2))).await.expect("appended");
+    let view_question = || PackedQuestion::of(b"view").expect("small");
+    fixture.store.put_weights_snapshot(&snapshot(at(1)), view_question()).await.expect("appended");
+    fixture.store.put_weights_snapshot(&snapshot(at(2)), view_question()).await.expect("appended");
     assert_eq!(fixture.store.last_weights().await.expect("reads"), Some(snapshot(at(2))));
     assert_eq!(fixture.store.recent_weights(10).await.expect("reads").len(), 2);
 }
