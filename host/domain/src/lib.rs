@@ -18,5 +18,6 @@ pub mod scaling;
 pub mod improvement;
 pub mod attribution;
 pub mod ledger;
+pub mod lifecycle;
 pub mod rewards;
 pub mod policy;

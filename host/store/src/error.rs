@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prism_domain::lifecycle::IllegalSetTransition;
 use prism_domain::submission::IllegalTransition;
 
 use crate::dialect;
@@ -27,12 +28,18 @@ pub enum StoreError {
     /// The ledger changed since the decision was prepared. Nothing was changed; prepare it anew.
     #[error("the ledger changed in the meantime")]
     LedgerMoved,
+    /// It is not what the caller believes it to be. Nothing was changed; look again.
+    #[error("the {0} changed in the meantime")]
+    Moved(&'static str),
     /// A unique key, a reference or a check of the schema forbids it. Nothing was changed.
     #[error("conflict with stored data: {0}")]
     Conflict(String),
     /// The state of the submission does not allow the event. Nothing was changed.
     #[error(transparent)]
     IllegalTransition(#[from] IllegalTransition),
+    /// The state of the policy set does not allow the event. Nothing was changed.
+    #[error(transparent)]
+    IllegalSetTransition(#[from] IllegalSetTransition),
     /// The caller asked for something that makes no sense. Nothing was changed.
     #[error("invalid request: {0}")]
     Invalid(String),
@@ -71,8 +78,9 @@ impl StoreError {
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::Busy => "busy",
             Self::LedgerMoved => "ledger-moved",
+            Self::Moved(_) => "moved",
             Self::Conflict(_) => "conflict",
-            Self::IllegalTransition(_) => "illegal-transition",
+            Self::IllegalTransition(_) | Self::IllegalSetTransition(_) => "illegal-transition",
             Self::Invalid(_) => "invalid",
             Self::Corrupt { .. } => "corrupt",
             Self::SchemaTooNew { .. } => "schema-too-new",

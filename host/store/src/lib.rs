@@ -24,6 +24,7 @@ mod ledger;
 mod ledger_changes;
 mod holds;
 mod policies;
+mod policy_log;
 mod secrets;
 mod weights;
 
@@ -37,6 +38,9 @@ pub use ledger::{FamilyTests, ResemblingFamily};
 pub use measurements::{MEASUREMENTS_MAX, MeasurementKind};
 pub use open::{Store, StoreOptions};
 pub use policies::StoredPolicySet;
+pub use policy_log::{
+    Act, Activation, NewActivation, PolicyLogEntry, StoredComponent, log_is_whole,
+};
 pub use reference::ReferenceRuns;
 pub use similarity::ResemblingSubmission;
 pub use stage::{FamilyComparisons, StageCommit};

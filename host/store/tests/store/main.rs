@@ -7,5 +7,6 @@ mod claiming;
 mod ledger;
 mod holds;
 mod similarity;
+mod policies;
 mod records;
 mod opening;

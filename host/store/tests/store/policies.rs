@@ -1,0 +1,129 @@
+//! Components, the log of policy sets, and which set is in force.
+
+use std::collections::BTreeMap;
+
+use prism_domain::ids::Digest;
+use prism_domain::lifecycle::{SetEvent, SetState};
+use prism_domain::policy::Slot;
+use prism_store::{
+    Act, Activation, NewActivation, PolicyLogEntry, StoreError, StoredComponent, log_is_whole,
+};
+
+use crate::fixture::{Fixture, at};
+
+fn act(reason: &str) -> Act {
+    Act { actor: "olga".to_owned(), reason: reason.to_owned(), at: at(1) }
+}
+
+fn activation(expected: Option<Digest>) -> NewActivation {
+    NewActivation { expected, embedded: false, without_backtest: None, act: act("better") }
+}
+
+/// Two sets that passed their cases.
+async fn checked_sets(fixture: &Fixture) -> [Digest; 2] {
+    let sets = [Digest::of(b"one"), Digest::of(b"two")];
+    for set in sets {
+        fixture
+            .store
+            .put_policy_set(set, "{}".into(), BTreeMap::new(), at(0))
+            .await
+            .expect("stored");
+        let state = fixture.store.apply_set_event(set, SetEvent::Checked, act("new")).await;
+        assert_eq!(state.expect("legal"), SetState::Checked);
+    }
+    sets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_stored_once_and_read_back_whole() {
+    let fixture = Fixture::new().await;
+    let component = StoredComponent {
+        digest: Digest::of(b"wasm"),
+        slot: Slot::Scaling,
+        name: "scaling".into(),
+        version: "1.2.3".into(),
+        summary: "Scores.".into(),
+        settings_schema: "{}".into(),
+        default_settings: "{}".into(),
+        size_bytes: 4,
+        actor: "olga".into(),
+        note: "first".into(),
+        at: at(5),
+    };
+    let put = || fixture.store.put_policy_component(component.clone(), b"wasm".to_vec());
+    assert!(put().await.expect("stored"));
+    assert!(!put().await.expect("stored"), "the second time nothing is new");
+    let found = fixture.store.policy_component(component.digest).await.expect("reads");
+    assert_eq!(found.as_ref(), Some(&component));
+    assert_eq!(fixture.store.policy_components(9).await.expect("reads"), [component.clone()]);
+    let bytes = fixture.store.blob(component.digest).await.expect("reads");
+    assert_eq!(bytes.as_deref(), Some(b"wasm".as_slice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn activation_supersedes_the_set_before_and_goes_back_and_forth() {
+    let fixture = Fixture::new().await;
+    let [one, two] = checked_sets(&fixture).await;
+    assert_eq!(fixture.store.active().await.expect("reads"), None);
+    let first = fixture.store.activate(one, activation(None)).await.expect("activated");
+    assert_eq!((first.policy_set, first.replaced), (one, None));
+    let second = fixture.store.activate(two, activation(Some(one))).await.expect("activated");
+    assert_eq!((second.policy_set, second.replaced), (two, Some(one)));
+    let state = async |set| fixture.store.set_state(set).await.expect("reads");
+    assert_eq!(
+        (state(one).await, state(two).await),
+        (Some(SetState::Superseded), Some(SetState::Active))
+    );
+    let again = fixture.store.activate(two, activation(Some(two))).await.expect("stays");
+    assert_eq!(again, second, "what is in force stays as it is");
+    let back = fixture.store.activate(one, activation(Some(two))).await.expect("rolled back");
+    assert_eq!(fixture.store.active().await.expect("reads"), Some(back));
+    assert_eq!(
+        (state(one).await, state(two).await),
+        (Some(SetState::Active), Some(SetState::Superseded))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_activates_on_a_wrong_belief_or_out_of_turn() {
+    let fixture = Fixture::new().await;
+    let [one, two] = checked_sets(&fixture).await;
+    let first = fixture.store.activate(one, activation(None)).await.expect("activated");
+    let refused = fixture.store.activate(two, activation(Some(two))).await;
+    assert!(matches!(refused, Err(StoreError::Moved(_))), "{refused:?}");
+    let unknown = fixture.store.activate(Digest::of(b"three"), activation(None)).await;
+    assert_eq!(
+        unknown.map_err(|error| error.code()),
+        Err("illegal-transition"),
+        "nothing was checked"
+    );
+    fixture.store.apply_set_event(two, SetEvent::Revoked, act("leaks")).await.expect("revoked");
+    let revoked = fixture.store.activate(two, activation(Some(one))).await;
+    assert_eq!(revoked.map_err(|error| error.code()), Err("illegal-transition"));
+    let in_force = fixture.store.active().await.expect("reads");
+    assert_eq!(in_force.map(|active: Activation| active.sequence), Some(first.sequence));
+    let state = fixture.store.set_state(one).await.expect("reads");
+    assert_eq!(state, Some(SetState::Active), "a refused activation supersedes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_shows_what_was_changed_or_left_out() {
+    let fixture = Fixture::new().await;
+    let [one, _] = checked_sets(&fixture).await;
+    fixture.store.activate(one, activation(None)).await.expect("activated");
+    let log = fixture.store.policy_log_after(0, 100).await.expect("reads");
+    assert_eq!(log.len(), 3);
+    assert!(log_is_whole("", &log));
+    assert!(log_is_whole(&log[0].hash, &log[1..]));
+    let without: Vec<PolicyLogEntry> = [&log[..1], &log[2..]].concat();
+    assert!(!log_is_whole("", &without), "a row is missing");
+    let mut changed = log.clone();
+    changed[1].reason = "another reason".into();
+    assert!(!log_is_whole("", &changed));
+    let mut stranger = fixture.stranger().await;
+    for sql in
+        ["DELETE FROM policy_log", "UPDATE policy_log SET actor = ''", "DELETE FROM activations"]
+    {
+        assert!(sqlx::query(sql).execute(&mut stranger).await.is_err(), "{sql}");
+    }
+}
