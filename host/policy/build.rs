@@ -1,5 +1,6 @@
 //! Compiles the default policies and the Python reader to WebAssembly, turns each core module into
-//! a component, checks it against its world and leaves the files in `OUT_DIR` for embedding.
+//! a component, checks it against its world and leaves the files in `OUT_DIR` for embedding. The
+//! questions of the policies' cases are embedded too: what any component of that slot must bear.
 //!
 //! The same cargo and the same compiler are used as for the host; nothing else has to be installed
 //! but the `wasm32-unknown-unknown` target. Two builds of the same sources give the same bytes.
@@ -18,6 +19,9 @@ use inspect::{Refusal, Wit, World};
 
 /// The target of every guest: no operating system, hence no imports but those of the world.
 const GUEST_TARGET: &str = "wasm32-unknown-unknown";
+
+/// The slots whose cases are embedded.
+const SLOTS: [&str; 5] = ["review", "scaling", "thresholds", "attribution", "rewards"];
 
 /// What is compiled: package, its folder under the workspace, the world that it fills.
 const GUESTS: [(&str, &str, World); 6] = [
@@ -57,7 +61,28 @@ fn build() -> Result<(), String> {
         wit.check(world, &component).map_err(|refusal| refused(package, &refusal))?;
         write(&out_dir.join(format!("{package}.wasm")), &component)?;
     }
-    Ok(())
+    write(&out_dir.join("conformance.rs"), conformance(workspace)?.as_bytes())
+}
+
+/// A table of slot, name and text of each case's question, in the order of the names.
+fn conformance(workspace: &Path) -> Result<String, String> {
+    let mut table = String::from("&[\n");
+    for slot in SLOTS {
+        let folder = workspace.join("plugins").join(slot).join("cases");
+        println!("cargo::rerun-if-changed={}", folder.display());
+        let listed = fs::read_dir(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+        let mut names: Vec<String> = listed
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .collect();
+        names.sort();
+        for name in names {
+            let path = folder.join(&name).join("input.json");
+            let line = format!("    ({slot:?}, {name:?}, include_str!({path:?})),\n");
+            table.push_str(&line);
+        }
+    }
+    table.push_str("]\n");
+    Ok(table)
 }
 
 /// Cargo runs this script again when one of these changes.

@@ -35,17 +35,19 @@ pub struct Settings {
     pub workers: usize,
     /// Environment on top of the usual one.
     pub env: BTreeMap<String, String>,
+    /// The settings file, YAML; empty for none.
+    pub file: String,
 }
 
 impl Settings {
     /// The API alone.
     pub fn api_only() -> Self {
-        Self { workers: 0, env: BTreeMap::new() }
+        Self { workers: 0, env: BTreeMap::new(), file: String::new() }
     }
 
     /// With one worker and the short probe plan.
     pub fn evaluating() -> Self {
-        Self { workers: 1, env: BTreeMap::new() }.with("PRISM_TIER", "smoke-fast")
+        Self { workers: 1, ..Self::api_only() }.with("PRISM_TIER", "smoke-fast")
     }
 
     /// The same with an environment variable.
@@ -106,6 +108,11 @@ impl Prism {
 
     fn command(folder: &Path, settings: &Settings) -> Command {
         let mut command = Command::new(binary());
+        if !settings.file.is_empty() {
+            let path = folder.join("prism.yaml");
+            std::fs::write(&path, &settings.file).expect("the settings are written");
+            command.arg("--config").arg(path);
+        }
         command
             .args(["serve", "--bind", "127.0.0.1:0", "--workers", &settings.workers.to_string()])
             .env("PRISM_SHARED_TOKEN", TOKEN)

@@ -89,16 +89,29 @@ impl Catalog {
         manifest: &SetManifest,
         bytes_of: impl Fn(Digest) -> Option<Vec<u8>> + Sync,
     ) -> Result<Arc<LoadedSet>, SetError> {
-        let set = load_set(&self.sandbox, |slot| {
+        self.load_filled(bytes_of, |slot| {
             let revision = manifest.0.get(&slot).ok_or(BindError::Missing)?;
             if revision.profile != PROFILE {
                 return Err(BindError::Profile(revision.profile.clone()));
             }
-            let prepared = match self.at_hand(slot, revision.component) {
+            Ok((revision.component, Some(revision.settings.clone()), revision.limits))
+        })
+    }
+
+    /// Loads the set whose slots are filled so: with a component, settings (none takes those that it comes
+    /// with) and limits.
+    pub(crate) fn load_filled(
+        &self,
+        bytes_of: impl Fn(Digest) -> Option<Vec<u8>> + Sync,
+        filled: impl Fn(Slot) -> Result<(Digest, Option<Value>, Limits), BindError> + Sync,
+    ) -> Result<Arc<LoadedSet>, SetError> {
+        let set = load_set(&self.sandbox, |slot| {
+            let (component, settings, limits) = filled(slot)?;
+            let prepared = match self.at_hand(slot, component) {
                 Some(prepared) => prepared,
-                None => self.prepare_stored(slot, revision.component, &bytes_of)?,
+                None => self.prepare_stored(slot, component, &bytes_of)?,
             };
-            Ok((prepared, Some(revision.settings.clone()), revision.limits))
+            Ok((prepared, settings, limits))
         })?;
         let set = Arc::new(set);
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
@@ -107,6 +120,11 @@ impl Catalog {
         let surplus = kept.len().saturating_sub(SETS_KEPT);
         kept.drain(..surplus);
         Ok(set)
+    }
+
+    /// The engine that everything here runs in.
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// The component as another loaded set holds it: compiled code is shared between sets.
@@ -144,6 +162,12 @@ impl Catalog {
             kept.push(Arc::clone(&before));
         }
         before
+    }
+
+    /// A set that is loaded besides the one in force.
+    pub fn kept(&self, digest: Digest) -> Option<Arc<LoadedSet>> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|set| set.digest() == digest).cloned()
     }
 
     /// The set in force, with all that this crate knows of it.

@@ -9,6 +9,7 @@
 //! This crate knows the domain's vocabulary and the WIT; it knows nothing of storage, HTTP or Python.
 
 mod catalog;
+mod admission;
 mod policy_set;
 mod manifest;
 mod settings;
@@ -26,6 +27,7 @@ mod code_cache;
 mod engine;
 mod embedded;
 
+pub use admission::{AdmissionError, Admitted, Change, wit_text};
 pub use bound::{BindError, PolicyInfo};
 pub use call::{Call, FailedCall, LOG_LINE_MAX_BYTES, LOG_LINES_MAX, LogLevel, LogLine};
 pub use cases::CaseError;

@@ -98,6 +98,12 @@ impl Sandbox {
         }
     }
 
+    /// Compiles a component into the folder for compiled code, where other processes of this host find it.
+    /// The compiler is no sandbox: components from outside are compiled so by a process that may be killed.
+    pub fn compile_ahead(&self, wasm: &[u8]) -> Result<Digest, LoadError> {
+        self.prepare(wasm).map(|prepared| prepared.digest)
+    }
+
     /// Compiles a component, or takes its compiled code from the cache. The caller has checked it.
     pub(crate) fn prepare(&self, wasm: &[u8]) -> Result<Prepared, LoadError> {
         let digest = Digest::of(wasm);

@@ -7,6 +7,7 @@ mod config;
 mod clock;
 mod calibration;
 mod wire;
+mod administration;
 mod api;
 mod cli;
 

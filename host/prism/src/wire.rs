@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use prism_domain::entropy::Entropy as _;
-use prism_domain::policy::{Policies, Slot, SourceReader};
+use prism_domain::policy::{Policies, SourceReader};
 use prism_domain::submission::Stage;
-use prism_domain::time::Clock as _;
 use prism_intake::ArchiveLimits;
 use prism_pipeline::{Beacon, Boundary, BoundaryHook, Pipeline, PipelineConfig, ProgressBoard};
-use prism_policy::{Catalog, LoadedSet, Sandbox, SettingsBySlot, default_component};
+use prism_policy::{Catalog, Sandbox, SettingsBySlot};
 use prism_store::{Store, StoreOptions};
 
+use crate::administration::Administration;
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::Settings;
 
@@ -47,28 +47,51 @@ pub(crate) fn sandbox_with(
     settings: &Settings,
     chosen: &SettingsBySlot,
 ) -> anyhow::Result<Sandboxed> {
-    let cache = settings.data_dir.join("compiled");
+    let cache = code_cache(settings);
     private_folder(&cache)?;
     let sandbox = Sandbox::start(Some(&cache))?;
     let (policies, reader) = Catalog::embedded(&sandbox, chosen)?;
     Ok(Sandboxed { policies: Arc::new(policies), reader: Arc::new(reader) })
 }
 
-/// Everything, ready to work.
+/// A server, ready to work.
+pub(crate) struct Assembled {
+    /// The flow of submissions.
+    pub pipeline: Pipeline,
+    /// What operators do to policies.
+    pub administration: Administration,
+}
+
+/// Everything, ready to work, with the policy set in force loaded. Whoever only asks changes nothing by it.
 pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
+    let Assembled { pipeline, administration } = assembled(settings).await?;
+    administration.adopt().await?;
+    Ok(pipeline)
+}
+
+/// The same for a server, which also puts the default of this build in force where nothing else is.
+pub(crate) async fn server(settings: &Settings) -> anyhow::Result<Assembled> {
+    let assembled = assembled(settings).await?;
+    assembled.administration.take_up().await?;
+    Ok(assembled)
+}
+
+async fn assembled(settings: &Settings) -> anyhow::Result<Assembled> {
     private_folder(&settings.data_dir)?;
     let sandboxed = {
         let settings = settings.clone();
         tokio::task::spawn_blocking(move || sandbox(&settings)).await??
     };
     let store = Store::open(&settings.database_url, &StoreOptions::default()).await?;
-    remember(&store, &sandboxed.policies.loaded()).await?;
+    let code_cache = code_cache(settings);
+    let catalog = Arc::clone(&sandboxed.policies);
+    let administration = Administration::new(store.clone(), catalog, &code_cache);
     let beacon = store.shared_secret(BEACON, SystemEntropy.bytes32()).await?;
     let evaluator = prism_evaluation::evaluator(settings.evaluation.clone())?;
     if settings.workers > 0 {
         prism_evaluation::sweep(&settings.evaluation).await;
     }
-    Ok(Pipeline {
+    let pipeline = Pipeline {
         store,
         policies: sandboxed.policies as Arc<dyn Policies>,
         reader: sandboxed.reader,
@@ -90,7 +113,13 @@ pub(crate) async fn pipeline(settings: &Settings) -> anyhow::Result<Pipeline> {
         progress: ProgressBoard::default(),
         wake: Arc::default(),
         boundary: crash_hook(settings.crash_at.as_deref())?,
-    })
+    };
+    Ok(Assembled { pipeline, administration })
+}
+
+/// Where compiled code is kept.
+fn code_cache(settings: &Settings) -> std::path::PathBuf {
+    settings.data_dir.join("compiled")
 }
 
 /// How many paired seeds the configured plan measures.
@@ -112,24 +141,6 @@ fn private_folder(path: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(path)
         .with_context(|| format!("cannot make `{}`", path.display()))
-}
-
-/// Stores the set in force with its components, so that a decision can be derived again after the
-/// binary has changed.
-async fn remember(store: &Store, set: &LoadedSet) -> anyhow::Result<()> {
-    use prism_domain::policy::PolicySet as _;
-    let digest = set.digest();
-    if store.policy_set(digest).await?.is_some() {
-        return Ok(());
-    }
-    let mut components = std::collections::BTreeMap::new();
-    for slot in Slot::ALL {
-        let component = store.put_component(default_component(slot).to_vec()).await?;
-        components.insert(slot, component);
-    }
-    let canonical = serde_json::to_string(set.manifest())?;
-    store.put_policy_set(digest, canonical, components, SystemClock.now()).await?;
-    Ok(())
 }
 
 /// A name for the worker of this process in claims and logs.

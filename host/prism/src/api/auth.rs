@@ -1,12 +1,16 @@
-//! Who is asking: the shared token of Platform. Decided from the headers alone, before any body is read.
+//! Who is asking: Platform by its shared token, people by their own. Decided from the headers alone, before any body is read.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use prism_domain::ids::Digest;
 use subtle::ConstantTimeEq as _;
 
 use super::problem::Problem;
 use super::state::ApiState;
+
+/// Who acts with Platform's own token.
+const PLATFORM: &str = "platform";
 
 /// The request comes from Platform (or an operator who holds its token).
 pub(super) struct Internal;
@@ -36,6 +40,86 @@ impl FromRequestParts<ApiState> for InternalWithSlug {
         let slug = platform_header(&parts.headers, "challenge-slug");
         if slug == Some(state.settings.slug.as_bytes()) { Ok(Self) } else { Err(wrong_slug()) }
     }
+}
+
+/// What somebody who is known by a token may do. Each scope includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Scope {
+    /// Read.
+    Viewer,
+    /// Upload components and compose sets.
+    Researcher,
+    /// Put sets in force.
+    Operator,
+}
+
+/// Somebody who is known by a token.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Their name, as the log of policies tells it.
+    pub(super) name: String,
+    scope: Scope,
+}
+
+/// May read what there is about policies.
+pub(super) struct Viewer;
+/// May upload and compose.
+pub(super) struct Researcher(pub(super) Caller);
+/// May put sets in force.
+pub(super) struct Operator(pub(super) Caller);
+
+impl FromRequestParts<ApiState> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        known_caller(&parts.headers, state, Scope::Viewer).map(|_caller| Self)
+    }
+}
+
+impl FromRequestParts<ApiState> for Researcher {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        known_caller(&parts.headers, state, Scope::Researcher).map(Self)
+    }
+}
+
+impl FromRequestParts<ApiState> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
+        known_caller(&parts.headers, state, Scope::Operator).map(Self)
+    }
+}
+
+/// Whose token it is: Platform's own may do everything, others what the settings say. All of them are
+/// compared, so that the time tells nothing.
+fn known_caller(headers: &HeaderMap, state: &ApiState, needed: Scope) -> Result<Caller, Problem> {
+    let Some(given) = headers.get(header::AUTHORIZATION) else {
+        return Err(Problem::unauthorized("auth-missing", "a token is needed"));
+    };
+    let token = bearer(given.as_bytes()).unwrap_or_default();
+    let mut found = None;
+    if let Some(shared) = state.settings.token.load()
+        && bool::from(token.ct_eq(shared.as_bytes()))
+    {
+        found = Some(Caller { name: PLATFORM.to_owned(), scope: Scope::Operator });
+    }
+    let digest = Digest::of(token);
+    for person in &state.settings.people {
+        if bool::from(digest.as_bytes().ct_eq(person.token_sha256.as_bytes())) {
+            found = Some(Caller { name: person.name.clone(), scope: person.scope });
+        }
+    }
+    let Some(caller) = found else {
+        return Err(Problem::unauthorized("auth-invalid", "the token is not known"));
+    };
+    if caller.scope < needed {
+        let detail = format!("`{}` may not do this", caller.name);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "scope-missing", detail));
+    }
+    Ok(caller)
 }
 
 fn wrong_slug() -> Problem {

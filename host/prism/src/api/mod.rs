@@ -15,6 +15,7 @@ mod submissions;
 mod boards;
 mod weights;
 mod holds;
+mod policies;
 mod worker;
 mod validators;
 mod openapi;
@@ -26,13 +27,19 @@ use axum::middleware;
 use axum::routing::{get, post};
 use prism_pipeline::Pipeline;
 
+use crate::administration::Administration;
 use crate::config::Settings;
+pub(crate) use auth::Scope;
 pub(crate) use listen::serve;
 use state::ApiState;
 
 /// All routes.
-pub(crate) fn router(pipeline: Pipeline, settings: Settings) -> Router {
-    let state = ApiState::new(pipeline, settings);
+pub(crate) fn router(
+    pipeline: Pipeline,
+    administration: Administration,
+    settings: Settings,
+) -> Router {
+    let state = ApiState::new(pipeline, administration, settings);
     let routes = Router::new()
         .merge(public_routes())
         .nest("/internal/v1", internal_routes())
@@ -62,8 +69,22 @@ fn public_routes() -> Router<ApiState> {
         .route("/v1/epochs/current", get(boards::current_epoch))
 }
 
+fn policy_routes() -> Router<ApiState> {
+    Router::new()
+        .route("/components", get(policies::components).post(policies::upload))
+        .route("/components/{digest}", get(policies::component))
+        .route("/components/{digest}/wit", get(policies::component_wit))
+        .route("/sets", post(policies::compose))
+        .route("/sets/{digest}", get(policies::set))
+        .route("/active", get(policies::active))
+        .route("/activations", post(policies::activate))
+        .route("/rollback", post(policies::roll_back))
+        .route("/log", get(policies::log))
+}
+
 fn internal_routes() -> Router<ApiState> {
     Router::new()
+        .nest("/policies", policy_routes())
         .route("/get_weights", get(weights::get_weights))
         .route("/openapi.json", get(openapi::internal))
         .route("/bridge/submissions", post(submit::bridge))

@@ -11,6 +11,8 @@ use prism_pipeline::{ResolveError, StageError};
 use prism_store::StoreError;
 use serde_json::{Value, json};
 
+use crate::administration::AdministrationError;
+
 /// Media type of a problem.
 const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds after which a client may come back when we are busy.
@@ -192,6 +194,39 @@ impl From<StageError> for Problem {
             other => Self::internal(&other),
         }
     }
+}
+
+impl From<AdministrationError> for Problem {
+    fn from(error: AdministrationError) -> Self {
+        use AdministrationError as Error;
+        let code = error.code();
+        let status = match &error {
+            Error::Admission(_) | Error::Compile { .. } | Error::Set(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Error::UnknownComponent(_) | Error::UnknownSet(_) => StatusCode::NOT_FOUND,
+            Error::Revoked(_) | Error::NoBacktest(_) | Error::NothingBefore => StatusCode::CONFLICT,
+            Error::Store(StoreError::Moved(_)) => StatusCode::PRECONDITION_FAILED,
+            Error::Store(StoreError::IllegalSetTransition(_)) => StatusCode::CONFLICT,
+            Error::Store(_) | Error::Internal(_) => return Self::internal(&error),
+        };
+        Self::new(status, code, with_causes(&error))
+    }
+}
+
+/// An error and its causes in one sentence: a component's fault is told to whoever uploads it.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 impl From<ResolveError> for Problem {

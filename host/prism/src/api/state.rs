@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prism_intake::UploadLimits;
 use prism_pipeline::Pipeline;
 
+use crate::administration::Administration;
 use crate::config::Settings;
 
 /// Shared by all requests; cloning is cheap.
@@ -12,6 +13,8 @@ use crate::config::Settings;
 pub(super) struct ApiState {
     /// The flow.
     pub(super) pipeline: Pipeline,
+    /// What operators do to policies.
+    pub(super) administration: Administration,
     /// Settings of this process.
     pub(super) settings: Arc<Settings>,
     /// Limits of an upload.
@@ -19,12 +22,16 @@ pub(super) struct ApiState {
 }
 
 impl ApiState {
-    pub(super) fn new(pipeline: Pipeline, settings: Settings) -> Self {
+    pub(super) fn new(
+        pipeline: Pipeline,
+        administration: Administration,
+        settings: Settings,
+    ) -> Self {
         let limits = UploadLimits {
             module_bytes: settings.max_code_bytes,
             archive_bytes: settings.max_upload_bytes,
             ..UploadLimits::default()
         };
-        Self { pipeline, settings: Arc::new(settings), limits: Arc::new(limits) }
+        Self { pipeline, administration, settings: Arc::new(settings), limits: Arc::new(limits) }
     }
 }

@@ -10,6 +10,9 @@ use super::bundle::Bundle;
 /// Longest wait for an answer, seconds: what Platform allows an upload.
 const TIMEOUT_S: u64 = 30;
 
+/// Longest wait for what an operator asks, seconds.
+const OPERATE_TIMEOUT_S: u64 = 180;
+
 /// A server and the token that it knows us by.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -45,6 +48,24 @@ impl Client {
     /// Reads a public route.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         answer(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    /// Asks a route of operators; `body` is sent as its kind says.
+    pub(super) async fn operate(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> anyhow::Result<Value> {
+        let token = self.token.as_deref().context("no token: set PRISM_SHARED_TOKEN")?;
+        let url = format!("{}/internal/v1/policies{path}", self.base);
+        // A component of some megabytes is compiled before the answer comes.
+        let wait = Duration::from_secs(OPERATE_TIMEOUT_S);
+        let mut request = self.http.request(method, url).bearer_auth(token).timeout(wait);
+        if let Some((kind, bytes)) = body {
+            request = request.header("Content-Type", kind).body(bytes);
+        }
+        answer(request).await
     }
 
     /// Reads an internal route.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::runtime;
 use crate::config::Settings;
+use crate::wire::Assembled;
 use crate::{api, wire};
 
 #[derive(Debug, Args)]
@@ -42,11 +43,11 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
 /// Serves until `stop`; returns once everything under way is given back.
 pub(super) async fn serve_until(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let pipeline = wire::pipeline(&settings).await?;
+    let Assembled { pipeline, administration } = wire::server(&settings).await?;
     let listener = TcpListener::bind(settings.bind).await?;
     let address = listener.local_addr()?;
     let workers = settings.workers;
-    let app = api::router(pipeline.clone(), settings);
+    let app = api::router(pipeline.clone(), administration.clone(), settings);
     tracing::info!("listening on http://{address}");
     let work = {
         let (pipeline, stop) = (pipeline.clone(), stop.clone());
@@ -56,7 +57,8 @@ pub(super) async fn serve_until(settings: Settings, stop: CancellationToken) -> 
             }
         }
     };
-    let ((), ()) = tokio::join!(api::serve(listener, app, stop.clone()), work);
+    let follow = administration.follow(stop.clone(), || pipeline.wake.notify_waiters());
+    let ((), (), ()) = tokio::join!(api::serve(listener, app, stop.clone()), work, follow);
     pipeline.store.close().await;
     Ok(())
 }

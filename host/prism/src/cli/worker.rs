@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::runtime;
 use crate::config::Settings;
-use crate::wire;
+use crate::wire::{self, Assembled};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -24,7 +24,7 @@ pub(super) fn run(mut settings: Settings, arguments: &Arguments) -> anyhow::Resu
 }
 
 async fn work(settings: Settings) -> anyhow::Result<()> {
-    let pipeline = wire::pipeline(&settings).await?;
+    let Assembled { pipeline, administration } = wire::server(&settings).await?;
     let stop = CancellationToken::new();
     let signal = stop.clone();
     tokio::spawn(async move {
@@ -32,7 +32,10 @@ async fn work(settings: Settings) -> anyhow::Result<()> {
         signal.cancel();
     });
     tracing::info!(workers = settings.workers, "working");
-    pipeline.work(&wire::worker_name(), settings.workers, stop).await;
+    let name = wire::worker_name();
+    let work = pipeline.work(&name, settings.workers, stop.clone());
+    let follow = administration.follow(stop, || pipeline.wake.notify_waiters());
+    let ((), ()) = tokio::join!(work, follow);
     pipeline.store.close().await;
     Ok(())
 }

@@ -11,10 +11,12 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use prism_domain::ids::Digest;
 use prism_domain::time::EpochLength;
 use prism_evaluation::EvaluationConfig;
 use serde::Deserialize;
 
+use crate::api::Scope;
 use parse::within;
 pub(crate) use secret::SharedToken;
 use secret::TokenSource;
@@ -57,6 +59,19 @@ pub(crate) struct ConfigFile {
     tier: Option<String>,
     max_attempts: Option<u32>,
     lease_ms: Option<i64>,
+    people: Vec<Person>,
+}
+
+/// Somebody who may look at policies, prototype them or put them in force.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Person {
+    /// Their name, as the log of policies tells it.
+    pub name: String,
+    /// What they may do.
+    pub scope: Scope,
+    /// SHA-256 of their token. The token itself is nowhere here.
+    pub token_sha256: Digest,
 }
 
 /// All settings, resolved.
@@ -92,6 +107,8 @@ pub(crate) struct Settings {
     pub max_attempts: u32,
     /// How long a worker may be silent before its work is given to another, milliseconds.
     pub lease_ms: i64,
+    /// Who else may use the routes of policies.
+    pub people: Vec<Person>,
     /// Where the process ends itself, for crash tests: `stage:boundary`.
     pub crash_at: Option<String>,
 }
@@ -205,6 +222,7 @@ impl Settings {
                     .unwrap_or(DEFAULT_LEASE_MS),
                 &LEASE_MS,
             )?,
+            people: file.people,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }

@@ -1,0 +1,220 @@
+//! Policies change on a live system: components come in over HTTP, sets are composed and put in force, every
+//! process that shares the database follows, and who did what is on record.
+
+#![expect(clippy::missing_panics_doc, reason = "a failed expectation is a failed test")]
+
+use std::time::Duration;
+
+use prism_domain::policy::Slot;
+use prism_policy::default_component;
+use prism_tests::{Prism, Settings};
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// How often something is looked at that takes effect within two seconds, and how many looks that are.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: usize = 20;
+
+/// A server and people who are known by their tokens: each by their name.
+fn people() -> Settings {
+    let person = |name: &str, scope: &str| {
+        let digest = hex::encode(Sha256::digest(name.as_bytes()));
+        format!("  - {{name: {name}, scope: {scope}, token_sha256: {digest}}}\n")
+    };
+    let file = format!(
+        "people:\n{}{}{}",
+        person("vera", "viewer"),
+        person("rosa", "researcher"),
+        person("olga", "operator")
+    );
+    Settings { file, ..Settings::api_only() }
+}
+
+fn asked(prism: &Prism, who: &str, method: &str, path: &str) -> RequestBuilder {
+    prism.request(method, &format!("/internal/v1/policies{path}")).bearer_auth(who)
+}
+
+async fn answered(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status();
+    (status, response.json().await.unwrap_or(Value::Null))
+}
+
+async fn granted(request: RequestBuilder) -> Value {
+    let (status, body) = answered(request).await;
+    assert!(status.is_success(), "{status} {body}");
+    body
+}
+
+async fn refused(request: RequestBuilder, status: u16, code: &str) -> Value {
+    let (got, body) = answered(request).await;
+    assert_eq!((got.as_u16(), body["code"].as_str()), (status, Some(code)), "{body}");
+    body
+}
+
+/// The default component of a slot with a custom section more: other bytes, the same answers.
+fn variation(slot: Slot, mark: &str) -> Vec<u8> {
+    let mut wasm = default_component(slot).to_vec();
+    let name = b"mark";
+    let size = u8::try_from(1 + name.len() + mark.len()).expect("a short mark");
+    wasm.extend([0, size, u8::try_from(name.len()).expect("short")]);
+    wasm.extend(name);
+    wasm.extend(mark.as_bytes());
+    wasm
+}
+
+/// The set in force with other settings in the rewards slot; its digest.
+async fn half_life(prism: &Prism, epochs: u32) -> String {
+    let active = granted(asked(prism, "vera", "GET", "/active")).await;
+    let set = active["loaded"].as_str().expect("a digest").to_owned();
+    let known = granted(asked(prism, "vera", "GET", &format!("/sets/{set}"))).await;
+    let mut settings = known["slots"]["rewards"]["settings"].clone();
+    settings["half_life_epochs"] = epochs.into();
+    let body = json!({"slots": {"rewards": {"settings": settings}}, "note": "try"});
+    let made = granted(asked(prism, "rosa", "POST", "/sets").json(&body)).await;
+    assert_eq!(made["state"], "checked");
+    assert_eq!(made["slots"]["rewards"]["settings"]["half_life_epochs"], epochs);
+    made["digest"].as_str().expect("a digest").to_owned()
+}
+
+async fn loaded(prism: &Prism) -> String {
+    let active = granted(asked(prism, "vera", "GET", "/active")).await;
+    active["loaded"].as_str().expect("a digest").to_owned()
+}
+
+async fn follows(prism: &Prism, set: &str) {
+    for _ in 0..LOOKS {
+        if loaded(prism).await == set {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    panic!("after two seconds the process still decides with {}", loaded(prism).await);
+}
+
+#[tokio::test]
+async fn a_component_comes_in_once_and_can_be_read_from_what_is_stored() {
+    let prism = Prism::start(&people());
+    let wasm = variation(Slot::Rewards, "one");
+    let digest = hex::encode(Sha256::digest(&wasm));
+    let push = || asked(&prism, "rosa", "POST", "/components?note=mine").body(wasm.clone());
+    let (status, component) = answered(push()).await;
+    assert_eq!(status, StatusCode::CREATED, "{component}");
+    assert_eq!((&component["digest"], &component["slot"]), (&json!(digest), &json!("rewards")));
+    assert_eq!((&component["actor"], &component["note"]), (&json!("rosa"), &json!("mine")));
+    assert_eq!(answered(push()).await, (StatusCode::OK, component.clone()), "the same once more");
+    let found = granted(asked(&prism, "vera", "GET", &format!("/components/{digest}"))).await;
+    assert_eq!(found, component);
+    assert!(component["settings_schema"]["properties"]["half_life_epochs"].is_object());
+    let path = format!("/components/{digest}/wit");
+    let wit = asked(&prism, "vera", "GET", &path).send().await.expect("an answer");
+    assert!(wit.text().await.expect("text").contains("prism:rewards"), "its interfaces");
+    let body = json!({"slots": {"rewards": {"component": digest}}});
+    let made = granted(asked(&prism, "rosa", "POST", "/sets").json(&body)).await;
+    assert_eq!(made["slots"]["rewards"]["component"], digest.as_str());
+}
+
+#[tokio::test]
+async fn what_is_no_component_of_a_slot_is_refused_with_the_reason() {
+    let prism = Prism::start(&people());
+    let push = |query: &str, body: Vec<u8>| {
+        asked(&prism, "rosa", "POST", &format!("/components{query}")).body(body)
+    };
+    refused(push("", b"\0asm junk".to_vec()), 422, "component-malformed").await;
+    refused(push("", b"\0asm\x01\0\0\0".to_vec()), 422, "component-malformed").await;
+    let rewards = variation(Slot::Rewards, "two");
+    let problem =
+        refused(push("?slot=scaling", rewards.clone()), 422, "component-wrong-world").await;
+    assert!(problem["detail"].as_str().is_some_and(|text| text.contains("scal")), "{problem}");
+    refused(push("", prism_policy::python_reader().to_vec()), 422, "component-wrong-world").await;
+    let mut cut = rewards;
+    cut.truncate(cut.len() / 2);
+    refused(push("", cut), 422, "component-malformed").await;
+    let bad = json!({"slots": {"rewards": {"settings": {"half_life_epochs": "long"}}}});
+    refused(asked(&prism, "rosa", "POST", "/sets").json(&bad), 422, "settings-invalid").await;
+    let nobody = json!({"slots": {"rewards": {"component": "00".repeat(32)}}});
+    refused(asked(&prism, "rosa", "POST", "/sets").json(&nobody), 404, "component-unknown").await;
+    let limits =
+        json!({"fuel": 0, "start_fuel": 1, "memory_bytes": 1, "output_bytes": 1, "deadline_ms": 1});
+    let body = json!({"slots": {"rewards": {"limits": limits}}});
+    refused(asked(&prism, "rosa", "POST", "/sets").json(&body), 422, "limits-unenforceable").await;
+}
+
+#[tokio::test]
+async fn everybody_may_do_what_their_token_says_and_no_more() {
+    let prism = Prism::start(&people());
+    let ask = |who: &str, method: &str, path: &str| asked(&prism, who, method, path);
+    refused(ask("nobody", "GET", "/active"), 401, "auth-invalid").await;
+    let bare = prism.request("GET", "/internal/v1/policies/active");
+    refused(bare, 401, "auth-missing").await;
+    granted(ask("vera", "GET", "/log")).await;
+    refused(ask("vera", "POST", "/components"), 403, "scope-missing").await;
+    refused(ask("rosa", "POST", "/activations"), 403, "scope-missing").await;
+    refused(ask("rosa", "POST", "/rollback"), 403, "scope-missing").await;
+    granted(prism.internal("GET", "/internal/v1/policies/active")).await;
+}
+
+#[tokio::test]
+async fn another_set_is_in_force_everywhere_within_two_seconds_and_back_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let one = Prism::start_in(folder.path(), &people());
+    let two = Prism::start_in(folder.path(), &people());
+    let (first, second) = (loaded(&one).await, half_life(&one, 7).await);
+    let activate = |set: &str, without: Option<&str>| {
+        let body = json!({"set": set, "reason": "shorter memory", "without_backtest": without});
+        asked(&one, "olga", "POST", "/activations").json(&body)
+    };
+    refused(activate(&second, None), 409, "backtest-missing").await;
+    refused(activate(&"00".repeat(32), Some("test")), 404, "policy-set-unknown").await;
+    let stale = activate(&second, Some("a test")).header("If-Match", format!("\"{second}\""));
+    refused(stale, 412, "moved").await;
+    let silent = json!({"set": second, "reason": " "});
+    refused(asked(&one, "olga", "POST", "/activations").json(&silent), 422, "reason-missing").await;
+    assert_eq!(loaded(&one).await, first, "nothing was changed so far");
+
+    let fresh = activate(&second, Some("a test")).header("If-Match", first.as_str());
+    let activation = granted(fresh).await;
+    assert_eq!(
+        (&activation["policy_set"], &activation["replaced"]),
+        (&json!(second), &json!(first))
+    );
+    assert_eq!(loaded(&one).await, second, "at once where it was asked for");
+    follows(&two, &second).await;
+
+    let undo = asked(&two, "olga", "POST", "/rollback").json(&json!({"reason": "too short"}));
+    assert_eq!(granted(undo).await["policy_set"], first.as_str());
+    follows(&one, &first).await;
+
+    granted(activate(&second, None)).await; // it was in force before: that is evidence enough
+    follows(&two, &second).await;
+    assert!(one.terminate().success() && two.terminate().success());
+    let again = Prism::start_in(folder.path(), &people());
+    assert_eq!(loaded(&again).await, second, "a restart keeps what an operator put in force");
+    let log = granted(asked(&again, "vera", "GET", "/log")).await;
+    let told: Vec<(&str, &str)> = log
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| {
+            (
+                entry["event"]["event"].as_str().expect("a name"),
+                entry["actor"].as_str().expect("a name"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("checked", "prism"),
+            ("activated", "prism"),
+            ("checked", "rosa"),
+            ("superseded", "olga"),
+            ("activated", "olga"),
+            ("superseded", "olga"),
+            ("activated", "olga"),
+            ("superseded", "olga"),
+            ("activated", "olga"),
+        ]
+    );
+}
