@@ -1,8 +1,6 @@
 //! Policies change on a live system: components come in over HTTP, sets are composed and put in force, every
 //! process that shares the database follows, and who did what is on record.
 
-#![expect(clippy::missing_panics_doc, reason = "a failed expectation is a failed test")]
-
 use std::time::Duration;
 
 use prism_domain::policy::Slot;

@@ -76,7 +76,7 @@ fn conformance(workspace: &Path) -> Result<String, String> {
             .collect();
         names.sort();
         for name in names {
-            let path = folder.join(&name).join("input.json");
+            let path = folder.join(&name).join("input.json").display().to_string();
             let line = format!("    ({slot:?}, {name:?}, include_str!({path:?})),\n");
             table.push_str(&line);
         }

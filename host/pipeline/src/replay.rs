@@ -159,13 +159,12 @@ impl Pipeline {
         let Some(question) = self.store.question(input).await? else {
             return unknown("the question was not kept");
         };
-        let set = match sets.get(&policy_set) {
-            Some(set) => set.clone(),
-            None => {
-                let set = self.set_of(policy_set).await?;
-                sets.insert(policy_set, set.clone());
-                set
-            }
+        let set = if let Some(known) = sets.get(&policy_set) {
+            known.clone()
+        } else {
+            let set = self.set_of(policy_set).await?;
+            sets.insert(policy_set, set.clone());
+            set
         };
         let Some(set) = set else {
             return unknown("the policy set is not stored, or cannot be loaded any more");

@@ -16,6 +16,8 @@ const DEGREES_MIN: usize = 4;
 /// A zoo is small and its spread may come out narrow by chance: it never falls below this share of the
 /// spread in the card that this build comes with.
 const SPREAD_FLOOR: f64 = 0.5;
+/// Spreads beyond the centre that cost nothing, as the scaling policy has them.
+const FREE_SPREADS: f64 = 2.0;
 const PREFIX: &str = "measure.";
 const KAPPA: &str = "measure.kappa_bpb";
 
@@ -72,11 +74,22 @@ pub(crate) fn fit(
             reports.iter().filter_map(|report| report.metric(&format!("{PREFIX}{name}"))).collect();
         let enough = values.len() >= MODELS_MIN;
         let centre = median(&values).filter(|_| enough);
-        let floor = SPREAD_FLOOR * number(built_in, &format!("/healthy/{name}/spread"))?;
-        let spread = centre.and_then(|centre| {
+        let built_in = number(built_in, &format!("/healthy/{name}/spread"))?;
+        let usual = centre.and_then(|centre| {
             let deviations: Vec<f64> = values.iter().map(|value| (value - centre).abs()).collect();
-            Some((MAD_TO_SD * median(&deviations)?).max(floor))
+            Some(MAD_TO_SD * median(&deviations)?)
         });
+        // The worst of the zoo still costs nothing: what it holds is what healthy means. There are thirty
+        // measures, and a model that is beyond the usual in one of them is no outlier yet.
+        let from = centre.map_or_else(|| number(card, &format!("/healthy/{name}/centre")), Ok)?;
+        let worst = values.iter().copied().reduce(f64::max);
+        let reach = worst.map(|worst| (worst - from) / FREE_SPREADS);
+        let spread = match (usual, reach) {
+            (Some(usual), Some(reach)) => Some(usual.max(reach).max(SPREAD_FLOOR * built_in)),
+            // Too few to say how much is usual, but enough to say what must not be flagged.
+            (None, Some(reach)) => Some(reach).filter(|reach| *reach > built_in),
+            _ => None,
+        };
         for (part, new) in [("centre", centre), ("spread", spread)] {
             changes.push(Change {
                 old: number(card, &format!("/healthy/{name}/{part}"))?,
@@ -234,24 +247,32 @@ mod tests {
 
     #[test]
     fn centre_is_the_median_and_spread_the_scaled_deviation_with_a_floor() {
-        let zoo: Vec<ZooReport> = [0.1, 0.2, 0.3, 0.5, 9.0]
+        let zoo: Vec<ZooReport> = [0.1, 0.2, 0.3, 0.5, 0.6]
             .into_iter()
             .map(|value| report(&[("measure.depth_loss", value), ("measure.kappa_bpb", 0.6)], &[]))
             .collect();
         let changes = fitted(&zoo);
-        assert_eq!(
-            new(&changes, "healthy/depth_loss/centre"),
-            Some(0.3),
-            "one outlier moves nothing"
-        );
+        assert_eq!(new(&changes, "healthy/depth_loss/centre"), Some(0.3));
         assert_eq!(new(&changes, "healthy/depth_loss/spread"), Some(0.29652), "1.4826 x 0.2");
         assert_eq!(new(&changes, "kappa_bpb"), Some(0.6));
         assert_eq!(new(&changes, "healthy/grad_peak/centre"), None, "not measured, so kept");
         let same: Vec<ZooReport> =
             (0..5).map(|_| report(&[("measure.depth_loss", 0.1)], &[])).collect();
         assert_eq!(new(&fitted(&same), "healthy/depth_loss/spread"), Some(0.04), "half of 0.08");
+        let tailed: Vec<ZooReport> = (0..21)
+            .map(|at| report(&[("measure.depth_loss", if at < 19 { 0.1 } else { 1.1 })], &[]))
+            .collect();
+        let changes = fitted(&tailed);
+        assert_eq!(new(&changes, "healthy/depth_loss/centre"), Some(0.1));
+        assert_eq!(
+            new(&changes, "healthy/depth_loss/spread"),
+            Some(0.5),
+            "19 of 20 within two spreads"
+        );
         let few: Vec<ZooReport> = zoo.into_iter().take(4).collect();
-        assert_eq!(new(&fitted(&few), "healthy/depth_loss/centre"), None);
+        let changes = fitted(&few);
+        assert_eq!(new(&changes, "healthy/depth_loss/centre"), None);
+        assert_eq!(new(&changes, "healthy/depth_loss/spread"), Some(0.29), "(0.5 + 0.08) / 2");
     }
 
     #[test]

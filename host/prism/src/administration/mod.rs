@@ -182,8 +182,8 @@ impl Administration {
                 return Err(AdministrationError::UnknownComponent(component));
             }
         }
-        let changed = changes.values().filter_map(|change| change.component);
-        let bytes = self.bytes_of(base.0.values().map(|r| r.component).chain(changed)).await?;
+        let new_ones = changes.values().filter_map(|change| change.component);
+        let bytes = self.bytes_of(base.0.values().map(|r| r.component).chain(new_ones)).await?;
         let catalog = Arc::clone(&self.catalog);
         let set = blocking(move || {
             catalog.compose(&base, &changes, |digest| bytes.get(&digest).cloned())

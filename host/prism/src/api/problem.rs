@@ -205,9 +205,11 @@ impl From<AdministrationError> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Error::UnknownComponent(_) | Error::UnknownSet(_) => StatusCode::NOT_FOUND,
-            Error::Revoked(_) | Error::NoBacktest(_) | Error::NothingBefore => StatusCode::CONFLICT,
+            Error::Revoked(_)
+            | Error::NoBacktest(_)
+            | Error::NothingBefore
+            | Error::Store(StoreError::IllegalSetTransition(_)) => StatusCode::CONFLICT,
             Error::Store(StoreError::Moved(_)) => StatusCode::PRECONDITION_FAILED,
-            Error::Store(StoreError::IllegalSetTransition(_)) => StatusCode::CONFLICT,
             Error::Store(_) | Error::Internal(_) => return Self::internal(&error),
         };
         Self::new(status, code, with_causes(&error))
