@@ -47,7 +47,7 @@ class Logits:
 
     def settle_one_pass(self, device: torch.device) -> None:
         """Settles whether the pass that commits logits can also be the one that is trained on. It can when
-        the model gives the same in both modes, draws no random number and changes no buffer."""
+        the model gives the same in both modes, draws no random number and changes neither weights nor buffers."""
         row = torch.zeros(1, min(8, self._context.sequence_length), dtype=torch.long, device=device)
         try:
             self._one_pass = self._hook is None and one_pass.serves(self._model, lambda: self._checked(

@@ -16,14 +16,14 @@ import torch
 
 def serves(model: torch.nn.Module, logits: Callable[[], torch.Tensor]) -> bool:
     """Tries both modes on the model as it is built; leaves its weights, buffers and the random state alone."""
-    buffers, state = _buffers(model), _random_state()
+    values, state = _values(model), _random_state()
     try:
         with torch.enable_grad():
             model.train()
             training = logits()
             model.eval()
             evaluation = logits()
-            if _random_state() != state or not _same(_buffers(model), buffers) or not torch.equal(training, evaluation):
+            if _random_state() != state or not _same(_values(model), values) or not torch.equal(training, evaluation):
                 return False
             if not (training.requires_grad and evaluation.requires_grad):
                 return False
@@ -31,11 +31,16 @@ def serves(model: torch.nn.Module, logits: Callable[[], torch.Tensor]) -> bool:
             return True
     finally:
         model.zero_grad(set_to_none=True)
-        _restore(model, buffers, state)
+        _restore(model, values, state)
 
 
-def _buffers(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in model.named_buffers()}
+def _values(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Weights and buffers; a forward pass that changes either must run where the project expects it."""
+    return {name: value.detach().clone() for name, value in _named(model)}
+
+
+def _named(model: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [*model.named_parameters(), *model.named_buffers()]
 
 
 def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -47,11 +52,11 @@ def _random_state() -> tuple:
     return (random.getstate(), *(state.numpy().tobytes() for state in (torch.get_rng_state(), *devices)))
 
 
-def _restore(model: torch.nn.Module, buffers: dict[str, torch.Tensor], state: tuple) -> None:
+def _restore(model: torch.nn.Module, values: dict[str, torch.Tensor], state: tuple) -> None:
     with torch.no_grad():
-        for name, value in model.named_buffers():
-            if name in buffers and not torch.equal(value, buffers[name]):
-                value.copy_(buffers[name])
+        for name, value in _named(model):
+            if name in values and not torch.equal(value, values[name]):
+                value.copy_(values[name])
     python, here, *devices = state
     random.setstate(python)
     torch.set_rng_state(_bytes(here))

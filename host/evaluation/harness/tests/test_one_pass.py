@@ -37,6 +37,20 @@ class Counting(torch.nn.Module):
         return values
 
 
+class Learning(torch.nn.Module):
+    """Takes a step of its own in every pass of training."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(4))
+
+    def forward(self, values):
+        if self.training:
+            with torch.no_grad():
+                self.scale += 0.1
+        return values * self.scale
+
+
 class ZeroedBranch(torch.nn.Module):
     """A dropout that shows in no output, because its branch begins at zero."""
 
@@ -74,7 +88,7 @@ class Serves(unittest.TestCase):
             self.assertTrue(self.tried(between), between)
 
     def test_whatever_tells_the_modes_apart_has_a_pass_of_its_own(self):
-        for between in (torch.nn.Dropout(0.1), torch.nn.BatchNorm1d(4), Flagged(), Counting(), ZeroedBranch(), PythonNoise()):
+        for between in (torch.nn.Dropout(0.1), torch.nn.BatchNorm1d(4), Flagged(), Counting(), Learning(), ZeroedBranch(), PythonNoise()):
             self.assertFalse(self.tried(between), between)
 
 
