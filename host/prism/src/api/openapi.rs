@@ -33,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 12] = [
+const INTERNAL: [Described; 22] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route(
         "post",
@@ -42,6 +42,20 @@ const INTERNAL: [Described; 12] = [
     ),
     route("get", "/internal/v1/component-review/holds", "What waits for an operator"),
     route("post", "/internal/v1/component-review/holds/{id}/resolve", "Decide a hold"),
+    route("get", "/internal/v1/policies/components", "Stored components, newest first"),
+    route("post", "/internal/v1/policies/components", "Bring a component; `slot`, `note`"),
+    route(
+        "get",
+        "/internal/v1/policies/components/{digest}",
+        "A component and its settings schema",
+    ),
+    route("get", "/internal/v1/policies/components/{digest}/wit", "Its interfaces as text"),
+    route("post", "/internal/v1/policies/sets", "Compose a policy set"),
+    route("get", "/internal/v1/policies/sets/{digest}", "A policy set and its state"),
+    route("get", "/internal/v1/policies/active", "The policy set in force"),
+    route("post", "/internal/v1/policies/activations", "Put a policy set in force"),
+    route("post", "/internal/v1/policies/rollback", "Put the set before this one back in force"),
+    route("get", "/internal/v1/policies/log", "Who did what to which set; `after`"),
     route(
         "post",
         "/internal/v1/worker/process-next",
