@@ -15,6 +15,7 @@ NLL_NATS_MAX = 1e5  # a diverged model's loss stays a number that every reader o
 # may move each by a few times 6e-8 S. What such rounding explains is no dependence on later tokens; what
 # it might let a cheat gain is charged through the measured gain all the same.
 ROUNDING = 2e-6
+_DESCRIBED_EVERY = 4
 
 
 def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
@@ -28,34 +29,37 @@ def token_nll(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def step_statistics(logits: torch.Tensor, targets: torch.Tensor) -> dict:
-    """One value per column of the telemetry for logits (..., V) and targets (...). One exponential an
-    element: everything follows from it, and the scorer's share of a step stays small."""
-    top = logits.amax(-1, keepdim=True)
-    below = logits - top
-    weight = below.exp()
-    total = weight.sum(-1)
-    log_total = total.log()
-    nll = log_total - below.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    """One value per column of the telemetry for logits (..., V) and targets (...). Loss and largest logit are
+    of every token; the normaliser, entropy and root mean square only describe, and are of every fourth row:
+    the scorer's share of a step stays small."""
+    nll = token_nll(logits, targets)
     finite = torch.isfinite(nll)
-    z = log_total + top.squeeze(-1)
-    z = z[torch.isfinite(z)]
-    # a token that cannot be (weight 0, logit -inf) adds nothing to the entropy
-    entropy = log_total - (weight * below.clamp(min=-1e30)).sum(-1) / total
-    entropy = entropy[torch.isfinite(entropy)]
-    bounded = logits
-    absmax = max(float(logits.max()), -float(logits.min()))
+    smallest, largest = (float(extreme) for extreme in torch.aminmax(logits))
+    absmax = max(largest, -smallest)
     if not math.isfinite(absmax):  # something is not a number, or infinite
-        bounded = torch.where(torch.isfinite(logits), logits, torch.zeros_like(logits))
-        absmax = float(bounded.abs().max())
+        absmax = float(torch.where(torch.isfinite(logits), logits, torch.zeros_like(logits)).abs().max())
     return {
         "nll_sum": float(nll[finite].double().sum()),
         "n_tok": int(nll.numel()),
-        "z_mean": float(z.double().mean()) if z.numel() else 0.0,
         "logit_absmax": absmax,
-        "logit_rms": float((bounded / absmax).pow(2).mean().sqrt()) * absmax if absmax > 0 else 0.0,
-        "entropy": float(entropy.double().mean()) if entropy.numel() else 0.0,
         "nonfinite": int((~finite).sum()),
+        **_description(logits[::_DESCRIBED_EVERY], absmax),
     }
+
+
+def _description(logits: torch.Tensor, absmax: float) -> dict:
+    z = torch.logsumexp(logits, -1)
+    log_p = logits - z.unsqueeze(-1)
+    # a token that cannot be (probability 0, logit -inf) adds nothing to the entropy
+    entropy = -(log_p.exp() * log_p.clamp(min=-1e30)).sum(-1)
+    bounded = torch.where(torch.isfinite(logits), logits, torch.zeros_like(logits))
+    rms = float((bounded / absmax).pow(2).mean().sqrt()) * absmax if absmax > 0 and logits.numel() else 0.0
+    return {"z_mean": _mean_of_finite(z), "logit_rms": rms, "entropy": _mean_of_finite(entropy)}
+
+
+def _mean_of_finite(values: torch.Tensor) -> float:
+    values = values[torch.isfinite(values)]
+    return float(values.double().mean()) if values.numel() else 0.0
 
 
 def early_and_late(logits: torch.Tensor, targets: torch.Tensor) -> dict:

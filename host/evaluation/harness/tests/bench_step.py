@@ -16,7 +16,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 import kit
 import torch
 
-from prism_harness import interface, scoring
+from prism_harness import environment, interface, scoring
 
 STEPS = 20
 WIDTH, DEPTH = 64, 2  # the largest rung of the smoke tier
@@ -62,6 +62,7 @@ def note(taken, name, value):
 
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    environment.keep_memory()  # as the scorer does
     bed = kit.Bed()
     try:
         peer, plain = bed.peer("reference", width=WIDTH, depth=DEPTH), Plain(bed.plan)
