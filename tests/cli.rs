@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use prism_domain::policy::Slot;
 use prism_tests::binary;
 use serde_json::Value;
 
@@ -121,6 +122,36 @@ fn a_finding_about_a_whole_file_names_no_line() {
     let output = prism(&folder, &["check", &project.to_string_lossy()]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("prism.yaml") && !text.contains(":0"), "{text}");
+}
+
+#[test]
+fn a_component_is_judged_offline_as_a_push_would_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.to_string_lossy().into_owned()
+    };
+    let sound = file("rewards.wasm", prism_policy::default_component(Slot::Rewards));
+    let output = prism(&folder, &["policy", "check", "--json", &sound]);
+    let taken = json(&output);
+    assert!(output.status.success(), "{taken}");
+    assert_eq!((&taken["slot"], &taken["taken"]), (&Value::from("rewards"), &Value::from(true)));
+    assert!(taken["cases"].as_u64().is_some_and(|cases| cases >= 8), "{taken}");
+    let output = prism(&folder, &["policy", "check", "--json", "--slot", "review", &sound]);
+    assert_eq!(
+        (output.status.code(), &json(&output)["code"]),
+        (Some(1), &"component-wrong-world".into())
+    );
+    let junk = file("junk.wasm", b"\0asm");
+    let output = prism(&folder, &["policy", "check", "--json", &junk]);
+    assert_eq!(
+        (output.status.code(), &json(&output)["code"]),
+        (Some(1), &"component-malformed".into())
+    );
+    let output = prism(&folder, &["policy", "inspect", &sound]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("export prism:rewards/rewards@1.0.0"), "{told}");
 }
 
 /// A report as `prism evaluate --json` prints it, of a model whose deep runs lose `depth_loss`.

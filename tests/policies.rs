@@ -1,6 +1,8 @@
 //! Policies change on a live system: components come in over HTTP, sets are composed and put in force, every
 //! process that shares the database follows, and who did what is on record.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prism_domain::policy::Slot;
@@ -215,4 +217,152 @@ async fn another_set_is_in_force_everywhere_within_two_seconds_and_back_again() 
             ("activated", "olga"),
         ]
     );
+}
+
+/// A set that gives no answers holds submissions back; it is taken out of force by itself, and they go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_fails_is_quarantined_and_what_it_held_goes_on() {
+    let settings = Settings { workers: 1, ..people() }.with("PRISM_TIER", "smoke-fast");
+    let prism = Prism::start(&settings);
+    let sound = loaded(&prism).await;
+    let known = granted(asked(&prism, "vera", "GET", &format!("/sets/{sound}"))).await;
+    let mut limits = known["slots"]["review"]["limits"].clone();
+    limits["fuel"] = 1_000.into();
+    let body = json!({"slots": {"review": {"limits": limits}}});
+    let starved = granted(asked(&prism, "rosa", "POST", "/sets").json(&body)).await;
+    let body = json!({"set": starved["digest"], "reason": "cheaper", "without_backtest": "a test"});
+    granted(asked(&prism, "olga", "POST", "/activations").json(&body)).await;
+    // What review refuses is quickly done: no training is needed to see that it goes on.
+    let mut ids = Vec::new();
+    for index in 0..5 {
+        let source = format!(
+            "import os\n\ndef build_model(ctx):\n    return os, {index}\n\ndef get_recipe(ctx):\n    return {{}}\n"
+        );
+        let hotkey = ["ann", "ben", "cleo"][index % 3];
+        let response = prism.bridge(hotkey, "model.py", source.into_bytes()).await;
+        let receipt: Value = response.json().await.expect("JSON");
+        ids.push(receipt["id"].as_str().expect("an id").to_owned());
+    }
+    for id in &ids {
+        let mut detail = Value::Null;
+        for _ in 0..60 * LOOKS {
+            detail = prism.get(&format!("/v1/submissions/{id}")).await;
+            if detail["status"] == "rejected" {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        assert_eq!(detail["status"], "rejected", "{detail}");
+    }
+    assert_eq!(loaded(&prism).await, sound);
+    let path = format!("/sets/{}", starved["digest"].as_str().expect("a digest"));
+    assert_eq!(granted(asked(&prism, "vera", "GET", &path)).await["state"], "quarantined");
+    let body = json!({"set": starved["digest"], "reason": "again", "without_backtest": "a test"});
+    refused(asked(&prism, "olga", "POST", "/activations").json(&body), 409, "illegal-transition")
+        .await;
+}
+
+/// Sends what review refuses, which is quickly done, and waits for that.
+async fn rejected(prism: &Prism, hotkey: &str) -> String {
+    let source = "import os\nimport torch\n\ndef build_model(ctx):\n    return torch.nn.Linear(2, 2)\n\ndef get_recipe(ctx):\n    return {}\n";
+    let response = prism.bridge(hotkey, "model.py", source.into()).await;
+    let receipt: Value = response.json().await.expect("JSON");
+    let id = receipt["id"].as_str().expect("an id").to_owned();
+    let detail = prism.settled(&id, Duration::from_mins(2)).await;
+    assert_eq!(detail["status"], "rejected", "{detail}");
+    id
+}
+
+/// A set beside the one in force answers the same questions after the fact: its disagreement is on record, and the
+/// submission goes its way as if it were not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_is_asked_everything_and_changes_nothing() {
+    let settings = Settings { workers: 1, ..people() }.with("PRISM_TIER", "smoke-fast");
+    let prism = Prism::start(&settings);
+    rejected(&prism, "ann").await;
+    let set = loaded(&prism).await;
+    let known = granted(asked(&prism, "vera", "GET", &format!("/sets/{set}"))).await;
+    let mut strict = known["slots"]["review"]["settings"].clone();
+    strict["denied_names"] = json!(["torch.nn.*"]);
+    let body = json!({"slots": {"review": {"settings": strict}}});
+    let made = granted(asked(&prism, "rosa", "POST", "/sets").json(&body)).await;
+    let path = format!("/sets/{}/shadow", made["digest"].as_str().expect("a digest"));
+    refused(asked(&prism, "rosa", "POST", &path), 403, "scope-missing").await;
+    let body = json!({"reason": "what would it refuse?"});
+    let begun = granted(asked(&prism, "olga", "POST", &path).json(&body)).await;
+    assert_eq!(begun["state"], "shadow");
+
+    let id = rejected(&prism, "ben").await;
+    let mut said = Value::Null;
+    for _ in 0..10 * LOOKS {
+        said = granted(asked(&prism, "vera", "GET", &path)).await;
+        let slots = said["slots"].as_array().expect("a list");
+        let caught_up = |slot: &Value| {
+            let of = |name: &str| slot[name].as_u64().expect("a count");
+            of("decisions") == of("same") + of("differs") + of("fault") + of("untried")
+        };
+        if slots.iter().all(caught_up) && slots[0]["decisions"] == 1 {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let slots = said["slots"].as_array().expect("a list");
+    assert_eq!((&slots[0]["slot"], &slots[0]["differs"]), (&json!("review"), &json!(1)), "{said}");
+    let disagreements = said["disagreements"].as_array().expect("a list");
+    assert_eq!(disagreements.len(), 1, "only what was decided since: {said}");
+    assert_eq!(disagreements[0]["submission_id"], id.as_str());
+    let names_it = |member: &str| {
+        disagreements[0][member].as_str().is_some_and(|answer| answer.contains("torch.nn.Linear"))
+    };
+    assert!(!names_it("answer") && names_it("shadow_answer"), "{said}");
+    assert_eq!(loaded(&prism).await, set);
+}
+
+/// Weights are asked for all the time while sets change places: nobody is turned away, and each vector that was
+/// computed meanwhile comes out the same again under the set that it names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_activations_under_load_turn_nobody_away() {
+    const ACTIVATIONS: usize = 100;
+    let folder = tempfile::tempdir().expect("a folder");
+    let prism = Arc::new(Prism::start_in(folder.path(), &people()));
+    let (first, second) = (loaded(&prism).await, half_life(&prism, 7).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let (prism, stop) = (Arc::clone(&prism), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut served = std::collections::BTreeMap::<String, u64>::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let weights = prism.get_internal("/internal/v1/get_weights").await;
+                    assert_eq!(weights["metadata"]["stale"], false, "{weights}");
+                    let set = weights["metadata"]["policy_set"].as_str().expect("a digest");
+                    *served.entry(set.to_owned()).or_default() += 1;
+                }
+                served
+            })
+        })
+        .collect();
+    for index in 0..ACTIVATIONS {
+        let set = if index % 2 == 0 { &second } else { &first };
+        let body = json!({"set": set, "reason": "load", "without_backtest": "a test"});
+        granted(asked(&prism, "olga", "POST", "/activations").json(&body)).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut served = std::collections::BTreeMap::<String, u64>::new();
+    for task in asking {
+        for (set, count) in task.await.expect("every answer was an answer") {
+            *served.entry(set).or_default() += count;
+        }
+    }
+    assert_eq!(served.keys().collect::<Vec<_>>().len(), 2, "both decided: {served:?}");
+    let prism = Arc::into_inner(prism).expect("nobody asks any more");
+    assert!(prism.terminate().success());
+    let replay = std::process::Command::new(prism_tests::binary())
+        .args(["policy", "replay", "--json"])
+        .env("PRISM_DATA_DIR", folder.path())
+        .output()
+        .expect("prism runs");
+    let told: Value = serde_json::from_slice(&replay.stdout).expect("JSON");
+    assert_eq!((&told["differs"], &told["unknown"]), (&json!(0), &json!(0)), "{told}");
+    assert!(told["same"].as_u64().is_some_and(|same| same >= 2), "{told}");
 }

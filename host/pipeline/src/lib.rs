@@ -31,6 +31,7 @@ mod check;
 mod capsule;
 mod rerun;
 mod replay;
+mod shadow;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Housekeeping: submissions that waited for a policy go on when another set is in force; holds
+//! Housekeeping: sets that run beside answer what was decided; submissions that waited for a policy go on when another set is in force; holds
 //! that nobody decided expire; spent nonces and old reference runs go.
 
 use std::time::Duration;
@@ -26,9 +26,24 @@ impl Pipeline {
             if let Err(error) = self.sweep_once().await {
                 tracing::warn!(%error, "housekeeping failed; it is tried again");
             }
+            self.ask_shadows(stop).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_millis(SWEEP_MS)) => {}
+            }
+        }
+    }
+
+    /// Lets the sets that run beside catch up with what was decided.
+    async fn ask_shadows(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.shadow_once().await {
+                Ok(0) => return,
+                Ok(_asked) => {}
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %error, "a shadow could not be asked; it is tried again");
+                    return;
+                }
             }
         }
     }

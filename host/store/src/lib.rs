@@ -25,6 +25,7 @@ mod ledger_changes;
 mod holds;
 mod policies;
 mod policy_log;
+mod shadow;
 mod secrets;
 mod weights;
 
@@ -42,6 +43,7 @@ pub use policy_log::{
     Act, Activation, NewActivation, PolicyLogEntry, StoredComponent, log_is_whole,
 };
 pub use reference::ReferenceRuns;
+pub use shadow::{Disagreement, ShadowAnswer, ShadowCount, ShadowVerdict};
 pub use similarity::ResemblingSubmission;
 pub use stage::{FamilyComparisons, StageCommit};
 pub use weights::WeightsSnapshot;

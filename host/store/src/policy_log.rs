@@ -183,6 +183,28 @@ impl Store {
             .await
     }
 
+    /// Takes a set that fails out of force and puts the one before it back, in one transaction; none when another
+    /// set is in force by now, or when none was in force before.
+    pub async fn quarantine(
+        &self,
+        policy_set: Digest,
+        act: Act,
+    ) -> Result<Option<Activation>, StoreError> {
+        self.writer.write(move |connection| Box::pin(quarantine(connection, policy_set, act))).await
+    }
+
+    /// How many submissions wait because that set gives no answer, and of how many hotkeys they are.
+    pub async fn policy_faults(&self, policy_set: Digest) -> Result<(u64, u64), StoreError> {
+        let (submissions, hotkeys): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COUNT(DISTINCT hotkey) FROM submissions \
+             WHERE status = 'held' AND cause = 'policy_fault' AND policy_set = $1",
+        )
+        .bind(policy_set.to_string())
+        .fetch_one(&self.readers)
+        .await?;
+        Ok((from_column("count", submissions)?, from_column("count", hotkeys)?))
+    }
+
     /// The activation in force; none before the first.
     pub async fn active(&self) -> Result<Option<Activation>, StoreError> {
         let row: Option<ActivationRow> =
@@ -241,6 +263,30 @@ async fn activate(
         let event = SetEvent::Superseded { by: policy_set };
         apply(connection, before, event, new.act.clone()).await?;
     }
+    put_in_force(connection, policy_set, replaced, new).await
+}
+
+async fn quarantine(
+    connection: &mut Connection,
+    policy_set: Digest,
+    act: Act,
+) -> Result<Option<Activation>, StoreError> {
+    let last: Option<ActivationRow> =
+        sqlx::query_as(LAST_ACTIVATION).fetch_optional(&mut *connection).await?;
+    let last: Option<Activation> = last.map(TryInto::try_into).transpose()?;
+    let Some(last) = last.filter(|last| last.policy_set == policy_set) else { return Ok(None) };
+    let Some(before) = last.replaced else { return Ok(None) };
+    apply(connection, policy_set, SetEvent::Quarantined, act.clone()).await?;
+    let new = NewActivation { expected: None, embedded: false, without_backtest: None, act };
+    put_in_force(connection, before, Some(policy_set), new).await.map(Some)
+}
+
+async fn put_in_force(
+    connection: &mut Connection,
+    policy_set: Digest,
+    replaced: Option<Digest>,
+    new: NewActivation,
+) -> Result<Activation, StoreError> {
     let event = SetEvent::Activated { without_backtest: new.without_backtest };
     let at = new.act.at;
     apply(connection, policy_set, event, new.act).await?;
@@ -256,7 +302,7 @@ async fn activate(
     Ok(Activation { sequence, policy_set, replaced, embedded: new.embedded, at })
 }
 
-async fn apply(
+pub(crate) async fn apply(
     connection: &mut Connection,
     policy_set: Digest,
     event: SetEvent,

@@ -24,6 +24,9 @@ pub(crate) use error::AdministrationError;
 
 /// How often a process looks which set is in force, milliseconds.
 const FOLLOW_MS: u64 = 500;
+/// Submissions that wait because the set in force gives no answer, and hotkeys that they are of, before it is
+/// taken out of force. Several hotkeys, so that no single miner can do it.
+const FAULTS_MAX: (u64, u64) = (5, 3);
 /// Who acts where no person does.
 const HOUSE: &str = "prism";
 
@@ -115,7 +118,7 @@ impl Administration {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_millis(FOLLOW_MS)) => {}
             }
-            match self.adopt().await {
+            match self.guarded().await {
                 Ok(true) => moved(),
                 Ok(false) => {}
                 Err(error) => {
@@ -123,6 +126,27 @@ impl Administration {
                 }
             }
         }
+    }
+
+    /// Takes a set that an operator put in force back out when it fails too often, and follows the set in force;
+    /// answers whether another one decides now.
+    async fn guarded(&self) -> Outcome<bool> {
+        let moved = self.adopt().await?;
+        let Some(active) = self.store.active().await? else { return Ok(moved) };
+        let Some(before) = active.replaced.filter(|_| !active.embedded) else { return Ok(moved) };
+        let (submissions, hotkeys) = self.store.policy_faults(active.policy_set).await?;
+        if submissions < FAULTS_MAX.0 || hotkeys < FAULTS_MAX.1 {
+            return Ok(moved);
+        }
+        // A set that cannot be loaded is no way back.
+        self.loaded(before).await?;
+        let text = format!("{submissions} submissions of {hotkeys} hotkeys got no answer");
+        let reason = Reason { actor: HOUSE.to_owned(), text };
+        if self.store.quarantine(active.policy_set, reason.act()).await?.is_some() {
+            tracing::error!(policy_set = %active.policy_set, back_to = %before, why = reason.text,
+                "a policy set was quarantined; the one before decides again");
+        }
+        self.adopt().await
     }
 
     /// Takes a component in: it is looked at, compiled apart, bound, asked the cases of its slot, and stored.
@@ -217,6 +241,12 @@ impl Administration {
         let activation = self.store.activate(digest, new).await?;
         self.catalog.activate(set);
         Ok(activation)
+    }
+
+    /// Lets a set run beside the one in force from now on. It is loaded before, so that it can answer.
+    pub(crate) async fn shadow(&self, digest: Digest, reason: &Reason) -> Outcome<SetState> {
+        self.loaded(digest).await?;
+        Ok(self.store.start_shadow(digest, reason.act()).await?)
     }
 
     /// Puts the set that was in force before the present one back in force.

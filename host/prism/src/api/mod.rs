@@ -76,6 +76,7 @@ fn policy_routes() -> Router<ApiState> {
         .route("/components/{digest}/wit", get(policies::component_wit))
         .route("/sets", post(policies::compose))
         .route("/sets/{digest}", get(policies::set))
+        .route("/sets/{digest}/shadow", get(policies::shadow_said).post(policies::shadow))
         .route("/active", get(policies::active))
         .route("/activations", post(policies::activate))
         .route("/rollback", post(policies::roll_back))

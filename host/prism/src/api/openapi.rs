@@ -33,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 22] = [
+const INTERNAL: [Described; 24] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route(
         "post",
@@ -52,6 +52,8 @@ const INTERNAL: [Described; 22] = [
     route("get", "/internal/v1/policies/components/{digest}/wit", "Its interfaces as text"),
     route("post", "/internal/v1/policies/sets", "Compose a policy set"),
     route("get", "/internal/v1/policies/sets/{digest}", "A policy set and its state"),
+    route("post", "/internal/v1/policies/sets/{digest}/shadow", "Let a set run beside"),
+    route("get", "/internal/v1/policies/sets/{digest}/shadow", "What it said; `after`"),
     route("get", "/internal/v1/policies/active", "The policy set in force"),
     route("post", "/internal/v1/policies/activations", "Put a policy set in force"),
     route("post", "/internal/v1/policies/rollback", "Put the set before this one back in force"),

@@ -176,6 +176,33 @@ pub(super) async fn activate(
     Ok(Json(activation))
 }
 
+/// A set runs beside the one in force from now on.
+pub(super) async fn shadow(
+    Operator(caller): Operator,
+    State(state): State<ApiState>,
+    Path(digest): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let digest = digest_of(&digest)?;
+    let body: ReasonBody = read_json(request, SMALL_BODY_BYTES).await?;
+    let after = state.administration.shadow(digest, &spoken(&caller, body.reason)?).await?;
+    Ok(Json(json!({"digest": digest, "state": after})))
+}
+
+/// What a set that runs beside said so far: how much it covers, and where it disagrees.
+pub(super) async fn shadow_said(
+    _: Viewer,
+    State(state): State<ApiState>,
+    Path(digest): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<Value>, Problem> {
+    let digest = digest_of(&digest)?;
+    let store = &state.pipeline.store;
+    let counts = store.shadow_counts(digest).await?;
+    let disagreements = store.disagreements(digest, query.after, LIST_MAX).await?;
+    Ok(Json(json!({"digest": digest, "slots": counts, "disagreements": disagreements})))
+}
+
 pub(super) async fn roll_back(
     Operator(caller): Operator,
     State(state): State<ApiState>,

@@ -2,9 +2,11 @@
 
 mod remote;
 mod slot;
+mod check;
 mod push;
 mod compose;
 mod activate;
+mod shadow;
 mod status;
 mod replay;
 mod compile;
@@ -17,10 +19,18 @@ use crate::config::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Tell the server's verdict on a component, offline: its shape, its settings, the cases of its slot.
+    Check(check::Check),
+    /// Show the interfaces of a component as text; nothing of it is run.
+    Inspect(check::Inspect),
     /// Bring a component to a server: it is checked, compiled, tried on the cases of its slot, and stored.
     Push(push::Arguments),
     /// Make a policy set: components and settings in place of those in force.
     Compose(compose::Arguments),
+    /// Let a policy set run beside the one in force; what it says is kept and never used.
+    Shadow(shadow::Shadow),
+    /// Show how much a set that runs beside has answered, and where it disagrees.
+    Diff(shadow::Diff),
     /// Put a policy set in force, on every process that shares the database.
     Activate(activate::Arguments),
     /// Put the set before this one back in force.
@@ -38,8 +48,12 @@ pub(super) enum Verb {
 
 pub(super) fn run(settings: Settings, verb: &Verb) -> anyhow::Result<ExitCode> {
     match verb {
+        Verb::Check(arguments) => check::check(&settings, arguments),
+        Verb::Inspect(arguments) => check::inspect(arguments),
         Verb::Push(arguments) => push::run(&settings, arguments),
         Verb::Compose(arguments) => compose::run(&settings, arguments),
+        Verb::Shadow(arguments) => shadow::shadow(&settings, arguments),
+        Verb::Diff(arguments) => shadow::diff(&settings, arguments),
         Verb::Activate(arguments) => activate::run(&settings, arguments),
         Verb::Rollback(arguments) => activate::roll_back(&settings, arguments),
         Verb::Status(arguments) => status::status(&settings, arguments),

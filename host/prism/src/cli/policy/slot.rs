@@ -19,15 +19,19 @@ pub(super) enum SlotName {
 }
 
 impl SlotName {
-    /// The name that the server knows it by.
-    pub(super) const fn name(self) -> &'static str {
-        let slot = match self {
+    /// The slot.
+    pub(super) const fn slot(self) -> Slot {
+        match self {
             Self::Review => Slot::Review,
             Self::Scaling => Slot::Scaling,
             Self::Thresholds => Slot::Thresholds,
             Self::Attribution => Slot::Attribution,
             Self::Rewards => Slot::Rewards,
-        };
-        slot.as_str()
+        }
+    }
+
+    /// The name that the server knows it by.
+    pub(super) const fn name(self) -> &'static str {
+        self.slot().as_str()
     }
 }
