@@ -3,10 +3,10 @@
 use std::thread;
 
 use prism_domain::policy::{FaultClass, PolicySet, Slot};
-use prism_policy::{LOG_LINE_MAX_BYTES, LOG_LINES_MAX, Limits, fault};
+use prism_policy::{Catalog, LOG_LINE_MAX_BYTES, LOG_LINES_MAX, Limits, fault};
 
 use crate::guests::{GOOD, Guest};
-use crate::kit::{assess, assessor, assessor_within, comparison};
+use crate::kit::{apart, assess, assessor, assessor_in, assessor_within, comparison};
 
 fn limits() -> Limits {
     Limits::of(Slot::Thresholds)
@@ -209,20 +209,21 @@ fn deadline_is_a_guard_and_no_verdict() {
 #[test]
 fn full_pool_is_a_guard_and_no_verdict() {
     // How long the pool must stay full for the last caller to come, a busy machine decides.
+    let catalog = apart();
     let codes = [600, 3_000, 15_000]
         .into_iter()
-        .map(codes_of_eighty_endless_calls)
+        .map(|deadline_ms| codes_of_eighty_endless_calls(&catalog, deadline_ms))
         .find(|codes| codes.iter().any(|code| code == fault::POLICY_BUSY))
         .expect("a call that found no slot");
     assert!(codes.iter().any(|code| code == fault::POLICY_DEADLINE));
-    let calm = assessor(&Guest::assessing(GOOD).build());
+    let calm = assessor_in(&catalog, &Guest::assessing(GOOD).build(), limits());
     assert!(assess(&calm).is_ok(), "the pool recovers");
 }
 
 /// More calls at once than the pool has slots; none of them is a verdict.
-fn codes_of_eighty_endless_calls(deadline_ms: u64) -> Vec<String> {
+fn codes_of_eighty_endless_calls(catalog: &Catalog, deadline_ms: u64) -> Vec<String> {
     let endless = Guest::assessing("(loop (br 0)) unreachable").build();
-    let set = assessor_within(&endless, Limits { fuel: u64::MAX, deadline_ms, ..limits() });
+    let set = assessor_in(catalog, &endless, Limits { fuel: u64::MAX, deadline_ms, ..limits() });
     let question = comparison();
     thread::scope(|scope| {
         let calls: Vec<_> = (0..80).map(|_| scope.spawn(|| set.assess(&question))).collect();

@@ -11,10 +11,17 @@ use prism_policy::{Catalog, Limits, LoadedSet, PythonReader, Sandbox, SetError};
 use serde_json::{Value, json};
 
 /// The embedded policies, loaded once for all tests.
-pub(crate) static EMBEDDED: LazyLock<(Catalog, PythonReader)> = LazyLock::new(|| {
+pub(crate) static EMBEDDED: LazyLock<(Catalog, PythonReader)> = LazyLock::new(embedded);
+
+fn embedded() -> (Catalog, PythonReader) {
     let sandbox = Sandbox::start(None).expect("sandbox");
     Catalog::embedded(&sandbox, &BTreeMap::new()).expect("embedded policies")
-});
+}
+
+/// The embedded policies in an engine of their own, for a test that fills its pool: others would find no slot.
+pub(crate) fn apart() -> Catalog {
+    embedded().0
+}
 
 /// The embedded set with another component in one slot.
 pub(crate) fn set_with(
@@ -23,7 +30,16 @@ pub(crate) fn set_with(
     settings: Value,
     limits: Limits,
 ) -> Result<Arc<LoadedSet>, SetError> {
-    let catalog = &EMBEDDED.0;
+    set_of(&EMBEDDED.0, slot, wasm, settings, limits)
+}
+
+fn set_of(
+    catalog: &Catalog,
+    slot: Slot,
+    wasm: &[u8],
+    settings: Value,
+    limits: Limits,
+) -> Result<Arc<LoadedSet>, SetError> {
     let mut manifest = catalog.loaded().manifest().clone();
     let revision = manifest.0.get_mut(&slot).expect("all slots are filled");
     revision.component = Digest::of(wasm);
@@ -40,6 +56,11 @@ pub(crate) fn assessor(wasm: &[u8]) -> Arc<LoadedSet> {
 /// The same under other limits.
 pub(crate) fn assessor_within(wasm: &[u8], limits: Limits) -> Arc<LoadedSet> {
     set_with(Slot::Thresholds, wasm, json!({}), limits).expect("the guest loads")
+}
+
+/// The same in another engine.
+pub(crate) fn assessor_in(catalog: &Catalog, wasm: &[u8], limits: Limits) -> Arc<LoadedSet> {
+    set_of(catalog, Slot::Thresholds, wasm, json!({}), limits).expect("the guest loads")
 }
 
 /// Asks the thresholds slot some question.
