@@ -47,7 +47,7 @@ impl Client {
 
     /// Reads a public route.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        answer(self.http.get(format!("{}{path}", self.base))).await
+        answer_to_reading(self.http.get(format!("{}{path}", self.base))).await
     }
 
     /// Asks a route of operators; `body` is sent as its kind says.
@@ -76,8 +76,24 @@ impl Client {
             .get(format!("{}{path}", self.base))
             .bearer_auth(token)
             .header("X-Platform-Challenge-Slug", &self.slug);
-        answer(request).await
+        answer_to_reading(request).await
     }
+}
+
+/// Reading is tried once more when the connection broke: the server may close an idle one in the very moment
+/// in which it is used again.
+async fn answer_to_reading(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    let again = request.try_clone();
+    match (answer(request).await, again) {
+        (Err(error), Some(again)) if is_broken_connection(&error) => answer(again).await,
+        (outcome, _) => outcome,
+    }
+}
+
+fn is_broken_connection(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<reqwest::Error>()
+        .is_some_and(|error| error.is_request() && !error.is_timeout())
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
@@ -88,4 +104,30 @@ async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
         bail!("the server answers {status}: {body}");
     }
     serde_json::from_str(&body).context("the server's answer is not JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_is_no_reason_to_give_up_reading() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let mut request = [0; 1024];
+            let (mut first, _) = listener.accept().await.expect("a client");
+            let _read = first.read(&mut request).await.expect("a request");
+            drop(first);
+            let (mut second, _) = listener.accept().await.expect("the client again");
+            let _read = second.read(&mut request).await.expect("a request");
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+            second.write_all(answer).await.expect("answered");
+        });
+        let client = Client::new(&format!("http://{address}"), "prism", None).expect("a client");
+        assert_eq!(client.get("/health").await.expect("an answer"), serde_json::json!({}));
+    }
 }
