@@ -11,7 +11,8 @@ use crate::ids::Digest;
 pub enum SetState {
     /// Its components are stored; nothing was tried.
     Uploaded,
-    /// Each component answered the cases of its slot twice with identical bytes, within its limits.
+    /// It can be loaded. Its components answered the cases of their slots twice with identical bytes when they
+    /// came in, with the settings that they come with.
     Checked,
     /// History was decided again under it.
     Backtested,
@@ -101,7 +102,7 @@ impl SetState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum SetEvent {
-    /// Its components passed the cases of their slots.
+    /// It was loaded; its components passed the cases of their slots when they came in.
     Checked,
     /// History was decided again under it.
     Backtested {

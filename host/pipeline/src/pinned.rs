@@ -1,6 +1,5 @@
 //! Which policy set decides about a submission: the one that it began with, also after an upgrade.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prism_domain::ids::Digest;
@@ -18,19 +17,11 @@ impl Pipeline {
         let Some(digest) = claim.submission.policy_set else {
             return Ok(self.policies.current());
         };
-        if let Some(set) = self.policies.find(digest) {
+        if let Some(set) = self.set_of(digest).await? {
             return Ok(set);
         }
-        match self.restored(digest).await {
-            Err(StageError::Store(error)) => Err(error.into()),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(submission = %claim.submission.id, policy_set = %digest, %error, cause,
-                    "a stored policy set cannot be loaded; the present one decides instead");
-                Ok(self.policies.current())
-            }
-            set => set,
-        }
+        tracing::warn!(submission = %claim.submission.id, policy_set = %digest, "the present policy set decides instead");
+        Ok(self.policies.current())
     }
 
     /// The set of that digest, from memory or from the database; none when it is not stored, or when this
@@ -46,7 +37,8 @@ impl Pipeline {
             Ok(set) => Ok(Some(set)),
             Err(StageError::Store(error)) => Err(error.into()),
             Err(error) => {
-                tracing::warn!(policy_set = %digest, %error, "a stored policy set cannot be loaded");
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(policy_set = %digest, %error, cause, "a stored policy set cannot be loaded");
                 Ok(None)
             }
         }
@@ -56,12 +48,7 @@ impl Pipeline {
     async fn restored(&self, digest: Digest) -> Result<Arc<dyn PolicySet>, StageError> {
         let missing = StageError::Missing { what: "policy set" };
         let Some(stored) = self.store.policy_set(digest).await? else { return Err(missing) };
-        let mut components = BTreeMap::new();
-        for component in stored.components.into_values() {
-            if let Some(bytes) = self.store.blob(component).await? {
-                components.insert(component, bytes);
-            }
-        }
+        let components = self.store.blobs(stored.components.into_values().collect()).await?;
         let policies = Arc::clone(&self.policies);
         let canonical = stored.canonical;
         let set = on_blocking_thread(move || policies.restore(&canonical, &components)).await??;

@@ -164,8 +164,12 @@ impl Catalog {
         before
     }
 
-    /// A set that is loaded besides the one in force.
-    pub fn kept(&self, digest: Digest) -> Option<Arc<LoadedSet>> {
+    /// The set of that digest, if it is loaded: the one in force, or one beside it.
+    pub fn at_once(&self, digest: Digest) -> Option<Arc<LoadedSet>> {
+        let current = self.loaded();
+        if current.digest() == digest {
+            return Some(current);
+        }
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|set| set.digest() == digest).cloned()
     }
@@ -182,13 +186,7 @@ impl Policies for Catalog {
     }
 
     fn find(&self, digest: Digest) -> Option<Arc<dyn PolicySet>> {
-        let current = self.loaded();
-        if current.digest() == digest {
-            return Some(current);
-        }
-        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|set| set.digest() == digest)?;
-        Some(Arc::clone(found) as Arc<dyn PolicySet>)
+        self.at_once(digest).map(|set| set as Arc<dyn PolicySet>)
     }
 
     fn restore(

@@ -260,14 +260,18 @@ mod tests {
             (0..5).map(|_| report(&[("measure.depth_loss", 0.1)], &[])).collect();
         assert_eq!(new(&fitted(&same), "healthy/depth_loss/spread"), Some(0.04), "half of 0.08");
         let tailed: Vec<ZooReport> = (0..21)
-            .map(|at| report(&[("measure.depth_loss", if at < 19 { 0.1 } else { 1.1 })], &[]))
+            .map(|at| report(&[("measure.depth_loss", if at < 20 { 0.1 } else { 1.1 })], &[]))
             .collect();
         let changes = fitted(&tailed);
-        assert_eq!(new(&changes, "healthy/depth_loss/centre"), Some(0.1));
+        assert_eq!(
+            new(&changes, "healthy/depth_loss/centre"),
+            Some(0.1),
+            "one outlier moves nothing"
+        );
         assert_eq!(
             new(&changes, "healthy/depth_loss/spread"),
             Some(0.5),
-            "19 of 20 within two spreads"
+            "and still costs nothing"
         );
         let few: Vec<ZooReport> = zoo.into_iter().take(4).collect();
         let changes = fitted(&few);

@@ -1,5 +1,7 @@
 //! Bytes by their SHA-256: uploads, components, telemetry.
 
+use std::collections::BTreeMap;
+
 use prism_domain::ids::Digest;
 
 use crate::codec::{to_column, verified};
@@ -25,6 +27,20 @@ impl Store {
                 .fetch_optional(&self.readers)
                 .await?;
         bytes.map(|bytes| verified(digest, bytes)).transpose()
+    }
+
+    /// The bytes of several digests; those that were never stored are left out.
+    pub async fn blobs(
+        &self,
+        digests: Vec<Digest>,
+    ) -> Result<BTreeMap<Digest, Vec<u8>>, StoreError> {
+        let mut found = BTreeMap::new();
+        for digest in digests {
+            if let Some(bytes) = self.blob(digest).await? {
+                found.insert(digest, bytes);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -91,7 +91,6 @@ class Serves(unittest.TestCase):
         for between in (torch.nn.Dropout(0.1), torch.nn.BatchNorm1d(4), Flagged(), Counting(), Learning(), ZeroedBranch(), PythonNoise()):
             self.assertFalse(self.tried(between), between)
 
-
     def test_an_evaluation_without_gradients_cannot_be_trained_on(self):
         model = Net(torch.nn.Identity())
         self.assertFalse(one_pass.serves(model, lambda: model(torch.ones(2, 4)) if model.training else model(torch.ones(2, 4)).detach()))

@@ -207,7 +207,8 @@ impl Administration {
             }
         }
         let new_ones = changes.values().filter_map(|change| change.component);
-        let bytes = self.bytes_of(base.0.values().map(|r| r.component).chain(new_ones)).await?;
+        let needed = base.0.values().map(|r| r.component).chain(new_ones).collect();
+        let bytes = self.store.blobs(needed).await?;
         let catalog = Arc::clone(&self.catalog);
         let set = blocking(move || {
             catalog.compose(&base, &changes, |digest| bytes.get(&digest).cloned())
@@ -268,36 +269,20 @@ impl Administration {
 
     /// A stored set, ready to decide.
     async fn loaded(&self, digest: Digest) -> Outcome<Arc<LoadedSet>> {
-        let current = self.catalog.loaded();
-        if current.digest() == digest {
-            return Ok(current);
-        }
-        if let Some(set) = self.catalog.kept(digest) {
+        if let Some(set) = self.catalog.at_once(digest) {
             return Ok(set);
         }
         let known = self.known(digest).await?;
         if known.state == SetState::Revoked {
             return Err(AdministrationError::Revoked(digest));
         }
-        let bytes = self.bytes_of(known.manifest.0.values().map(|r| r.component)).await?;
+        let needed = known.manifest.0.values().map(|r| r.component).collect();
+        let bytes = self.store.blobs(needed).await?;
         let catalog = Arc::clone(&self.catalog);
         let set =
             blocking(move || catalog.load(&known.manifest, |digest| bytes.get(&digest).cloned()))
                 .await??;
         Ok(set)
-    }
-
-    async fn bytes_of(
-        &self,
-        components: impl Iterator<Item = Digest> + Send,
-    ) -> Outcome<BTreeMap<Digest, Vec<u8>>> {
-        let mut bytes = BTreeMap::new();
-        for component in components.collect::<Vec<_>>() {
-            if let Some(found) = self.store.blob(component).await? {
-                bytes.insert(component, found);
-            }
-        }
-        Ok(bytes)
     }
 
     /// Stores a set; the bytes of the embedded components with it, so that it can be loaded by any build.
