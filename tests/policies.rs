@@ -318,6 +318,109 @@ async fn a_shadow_is_asked_everything_and_changes_nothing() {
     assert_eq!(loaded(&prism).await, set);
 }
 
+/// A backtest, waited for.
+async fn backtested(prism: &Prism, set: &str) -> Value {
+    let body = json!({"set": set, "reason": "what would it do?"});
+    let asked_for = granted(asked(prism, "rosa", "POST", "/backtests").json(&body)).await;
+    let path = format!("/backtests/{}", asked_for["id"]);
+    for _ in 0..30 * LOOKS {
+        let backtest = granted(asked(prism, "vera", "GET", &path)).await;
+        if backtest["state"] != "running" {
+            assert_eq!(backtest["state"], "done", "{backtest}");
+            return backtest;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    panic!("the backtest of {set} does not end");
+}
+
+/// The set in force with another setting of its review; its digest.
+async fn strict(prism: &Prism, denied: &str) -> String {
+    let set = loaded(prism).await;
+    let known = granted(asked(prism, "vera", "GET", &format!("/sets/{set}"))).await;
+    let mut settings = known["slots"]["review"]["settings"].clone();
+    settings["denied_names"] = json!([denied]);
+    let body = json!({"slots": {"review": {"settings": settings}}});
+    let made = granted(asked(prism, "rosa", "POST", "/sets").json(&body)).await;
+    made["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// A backtest is the evidence that an activation demands; a canary decides about a share, and each decision says
+/// which set took it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_is_the_evidence_and_a_canary_the_first_step() {
+    let settings = Settings { workers: 1, ..people() }
+        .with("PRISM_TIER", "smoke-fast")
+        .with("PRISM_SELF_CHECK_SECONDS", "1");
+    let prism = Prism::start(&settings);
+    let first = rejected(&prism, "ann").await;
+    let before = loaded(&prism).await;
+    let set = strict(&prism, "torch.nn.*").await;
+    let canary = |share: u32| {
+        let body = json!({"share_ppm": share, "reason": "step by step"});
+        asked(&prism, "olga", "POST", &format!("/sets/{set}/canary")).json(&body)
+    };
+    refused(canary(1_000_000), 409, "backtest-missing").await;
+    let backtest = backtested(&prism, &set).await;
+    let tally = &backtest["report"]["tally"];
+    assert_eq!(
+        (&tally["submissions"], &tally["slots"]["review"]["differs"]),
+        (&json!(1), &json!(1)),
+        "{backtest}"
+    );
+    let path = format!("/backtests/{}/changes", backtest["id"]);
+    let changes = granted(asked(&prism, "vera", "GET", &path)).await;
+    assert_eq!(changes[0]["submission_id"], first.as_str(), "{changes}");
+    assert!(
+        changes[0]["after"]["reason"].as_str().is_some_and(|why| why.contains("more")),
+        "{changes}"
+    );
+
+    refused(canary(0), 422, "share-invalid").await;
+    assert_eq!(granted(canary(1_000_000)).await["state"], "canary");
+    let second = rejected(&prism, "ben").await;
+    assert_eq!(loaded(&prism).await, before, "another set is in force");
+    let detail = prism.get(&format!("/v1/submissions/{second}")).await;
+    assert_eq!(detail["policy_set"], set.as_str(), "{detail}");
+    let end = json!({"reason": "seen enough"});
+    let path = format!("/sets/{set}/retirement");
+    let ended = granted(asked(&prism, "olga", "POST", &path).json(&end)).await;
+    assert_eq!(ended["state"], "superseded");
+    let third = rejected(&prism, "cleo").await;
+    let detail = prism.get(&format!("/v1/submissions/{third}")).await;
+    assert_eq!(detail["policy_set"], before.as_str(), "{detail}");
+
+    let body = json!({"set": set, "reason": "it was right"});
+    granted(asked(&prism, "olga", "POST", "/activations").json(&body)).await;
+    assert_eq!(loaded(&prism).await, set, "no reason was needed: there is a backtest");
+    let old = json!({"reason": "as it was made"});
+    let path = format!("/backtests/{}/restatement", backtest["id"]);
+    refused(asked(&prism, "olga", "POST", &path).json(&old), 412, "moved").await;
+    all_decisions_are_found_the_same(&prism).await;
+}
+
+/// The self-check's numbers appear where Prometheus looks.
+async fn all_decisions_are_found_the_same(prism: &Prism) {
+    assert_eq!(prism.request("GET", "/metrics").send().await.expect("an answer").status(), 401);
+    let mut text = String::new();
+    for _ in 0..10 * LOOKS {
+        let request = prism.request("GET", "/metrics").bearer_auth("vera");
+        text = request.send().await.expect("an answer").text().await.expect("text");
+        if text.contains("prism_self_check_decisions{verdict=\"same\"} 3") {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    for line in [
+        "prism_submissions{status=\"rejected\"} 3",
+        "prism_policy_set_follows 1",
+        "prism_self_check_decisions{verdict=\"same\"} 3",
+        "prism_self_check_decisions{verdict=\"differs\"} 0",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
 /// Weights are asked for all the time while sets change places: nobody is turned away, and each vector that was
 /// computed meanwhile comes out the same again under the set that it names.
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,7 @@ async fn projects_are_reviewed_trained_attributed_and_paid() {
     better_training_joins_the_family(&prism, &recipe).await;
     forged_metrics_have_no_effect(&prism, &forger).await;
     weights_follow_the_ledger(&prism).await;
+    policies_change_as_predicted(&prism).await;
     assert!(prism.terminate().success());
     every_decision_comes_out_the_same_again(folder.path());
 }
@@ -128,6 +129,61 @@ async fn weights_follow_the_ledger(prism: &Prism) {
     assert_eq!(answer["metadata"]["stale"], false);
     let again = prism.get_internal("/internal/v1/get_weights").await;
     assert_eq!(again["metadata"]["computed_at"], answer["metadata"]["computed_at"], "one snapshot");
+}
+
+/// Harder scoring and a shorter memory: the backtest says to the last bit what activation and scoring again bring.
+async fn policies_change_as_predicted(prism: &Prism) {
+    let policies = |verb: &str, path: &str, body: Value| {
+        prism.internal(verb, &format!("/internal/v1/policies{path}")).json(&body)
+    };
+    let ask = async |request: reqwest::RequestBuilder| -> Value {
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let body: Value = response.json().await.expect("JSON");
+        assert!(status.is_success(), "{status} {body}");
+        body
+    };
+    let served = async || {
+        prism.get_internal("/internal/v1/get_weights").await["metadata"]["weights_ppm"].clone()
+    };
+    let active = ask(policies("GET", "/active", json!(null))).await;
+    let set = active["loaded"].as_str().expect("a digest");
+    let known = ask(policies("GET", &format!("/sets/{set}"), json!(null))).await;
+    let (mut scaling, mut rewards) = (
+        known["slots"]["scaling"]["settings"].clone(),
+        known["slots"]["rewards"]["settings"].clone(),
+    );
+    scaling["score_scale"] = json!(0.7);
+    scaling["architecture_weight"] = json!(0.5);
+    rewards["half_life_epochs"] = json!(3);
+    let slots = json!({"scaling": {"settings": scaling}, "rewards": {"settings": rewards}});
+    let made = ask(policies("POST", "/sets", json!({"slots": slots}))).await;
+    let asked = json!({"set": made["digest"], "reason": "a story"});
+    let mut backtest = ask(policies("POST", "/backtests", asked)).await;
+    while backtest["state"] == "running" {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let path = format!("/backtests/{}", backtest["id"]);
+        backtest = ask(policies("GET", &path, json!(null))).await;
+    }
+    let report = &backtest["report"];
+    assert!(report["tally"]["differ"].as_u64() >= Some(2), "{backtest}");
+    let before = served().await;
+    let predicted = |vector: &str| -> Value {
+        let rows = report["weights"][vector].as_array().expect("a vector");
+        let pair = |row: &Value| {
+            (row["hotkey"].as_str().expect("a hotkey").to_owned(), row["ppm"].clone())
+        };
+        rows.iter().map(pair).collect::<serde_json::Map<_, _>>().into()
+    };
+    let body = json!({"set": made["digest"], "reason": "as predicted"});
+    ask(policies("POST", "/activations", body)).await;
+    assert_eq!(served().await, predicted("vector_at_once"));
+    let path = format!("/backtests/{}/restatement", backtest["id"]);
+    let restated = ask(policies("POST", &path, json!({"reason": "as predicted"}))).await;
+    assert_eq!(restated["submissions"], report["tally"]["differ"], "{restated}");
+    let after = served().await;
+    assert_eq!(after, predicted("vector_rescored"));
+    assert_ne!(after, before);
 }
 
 /// A single-file submission, and one whose code cannot work: the fault is named and is the miner's.

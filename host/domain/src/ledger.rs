@@ -96,6 +96,13 @@ pub enum LedgerChange {
         /// Whether it becomes the best of its family.
         becomes_current_best: bool,
     },
+    /// History was scored again: from here on the ledger is the one in which that backtest ended.
+    Restated {
+        /// Number of the backtest.
+        backtest: i64,
+        /// Digest of its report.
+        report: Digest,
+    },
 }
 
 /// One line of the ownership log.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Digest;
+use crate::ids::{Digest, SubmissionId};
 
 /// Where a policy set stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl SetState {
             // More evidence does not take a set out of force.
             (Shadow | Canary | Active | Superseded, SetEvent::Backtested { .. }) => Ok(self),
             (Checked | Backtested | Superseded, SetEvent::Shadowed) => Ok(Shadow),
-            (Backtested | Shadow, SetEvent::Canaried { .. }) => Ok(Canary),
+            (Backtested | Shadow | Canary | Superseded, SetEvent::Canaried { .. }) => Ok(Canary),
             (Checked | Backtested | Shadow | Canary | Superseded, SetEvent::Activated { .. }) => {
                 Ok(Active)
             }
@@ -92,9 +92,29 @@ impl SetState {
         }
     }
 
-    /// Whether a backtest of exactly this set is on record, or the set was in force before.
-    pub const fn has_evidence(self) -> bool {
-        matches!(self, Self::Backtested | Self::Canary | Self::Superseded)
+    /// Whether history may be decided again under a set in this state: it can be loaded.
+    pub fn may_be_backtested(self) -> bool {
+        self.apply(&SetEvent::Backtested { report: Digest::of(b"") }).is_ok()
+    }
+}
+
+/// A set that decides about a share of the submissions. Which ones follows from their identifiers, so that every
+/// process takes the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// The set.
+    pub policy_set: Digest,
+    /// Parts per million of the submissions.
+    pub share_ppm: u32,
+}
+
+impl Canary {
+    /// Whether it decides about that submission: a digest of set and submission, as a number below the share. Another
+    /// canary takes other ones.
+    pub fn takes(&self, submission: SubmissionId) -> bool {
+        let digest = Digest::of(format!("{} {submission}", self.policy_set).as_bytes());
+        let (head, _rest) = digest.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
+        u64::from_be_bytes(*head) % 1_000_000 < u64::from(self.share_ppm)
     }
 }
 
@@ -188,9 +208,9 @@ mod tests {
             ("checked", ".bs.a...R"),
             ("backtested", ".bsya...R"),
             ("shadow", ".s.yauq.R"),
-            ("canary", ".y..auq.R"),
+            ("canary", ".y.yauq.R"),
             ("active", ".a...uq.."),
-            ("superseded", ".us.a...R"),
+            ("superseded", ".usya...R"),
             ("quarantined", ".......cR"),
             ("revoked", "........."),
         ];
@@ -212,5 +232,17 @@ mod tests {
                 assert_eq!(after, state_of(letter), "{name} {event:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_canary_takes_about_its_share_and_always_the_same() {
+        let canary = |share_ppm| Canary { policy_set: Digest::of(b"set"), share_ppm };
+        let ids: Vec<SubmissionId> =
+            (0..10_000).map(|n| SubmissionId::new(uuid::Uuid::from_u128(n))).collect();
+        let taken = |canary: Canary| ids.iter().filter(|id| canary.takes(**id)).count();
+        assert!((400..600).contains(&taken(canary(50_000))), "{}", taken(canary(50_000)));
+        assert_eq!(taken(canary(1_000_000)), ids.len());
+        let (few, more) = (canary(50_000), canary(100_000));
+        assert!(ids.iter().all(|id| !few.takes(*id) || more.takes(*id)), "a larger share adds");
     }
 }

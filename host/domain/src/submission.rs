@@ -224,6 +224,9 @@ impl State {
             (Self::Held { cause: HoldCause::Attribution, .. }, Event::Resolved { .. }) => {
                 Ok(Self::Completed)
             }
+            (Self::Completed | Self::Rejected, Event::Rescored { refused, .. }) => {
+                Ok(if refused.is_some() { Self::Rejected } else { Self::Completed })
+            }
             _ => Err(illegal()),
         }
     }
@@ -288,6 +291,13 @@ pub enum Event {
         /// What the operator said.
         reason: String,
     },
+    /// History was scored again under another policy set, and an operator let that count.
+    Rescored {
+        /// Number of the backtest in which it was.
+        backtest: i64,
+        /// The sentence that clients see when it is refused now; none when it has scores.
+        refused: Option<String>,
+    },
 }
 
 impl Event {
@@ -306,6 +316,7 @@ impl Event {
             Self::Retried => "retried",
             Self::Approved { .. } => "approved",
             Self::Resolved { .. } => "resolved",
+            Self::Rescored { .. } => "rescored",
         }
     }
 
@@ -315,6 +326,7 @@ impl Event {
             Self::Rejected { reason } | Self::Failed { reason, .. } | Self::Held { reason, .. } => {
                 Some(reason)
             }
+            Self::Rescored { refused, .. } => refused.as_deref(),
             _ => None,
         }
     }
@@ -444,7 +456,23 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_a_final_state() {
+    fn only_what_a_policy_decided_is_scored_again() {
+        let rescored = |refused: Option<&str>| Event::Rescored {
+            backtest: 1,
+            refused: refused.map(str::to_owned),
+        };
+        for state in [State::Completed, State::Rejected] {
+            assert_eq!(state.apply(&rescored(None)), Ok(State::Completed));
+            assert_eq!(state.apply(&rescored(Some("why"))), Ok(State::Rejected));
+        }
+        let held = State::Held { stage: Stage::Review, cause: HoldCause::Review };
+        for state in [State::INITIAL, held, State::Failed { blame: Blame::Miner }] {
+            assert!(state.apply(&rescored(None)).is_err(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_final_state_by_itself() {
         let events = [
             Event::Claimed,
             Event::StageDone,

@@ -1,6 +1,6 @@
 //! Stage 5: who discovered what? Thresholds weigh each comparison, attribution decides, the ledger changes.
 
-mod loaded;
+pub(crate) mod loaded;
 mod stake;
 
 use std::sync::Arc;
@@ -11,32 +11,57 @@ use prism_domain::attribution::{
 };
 use prism_domain::estimate::Estimate;
 use prism_domain::facts::sketch_similarity_ppm;
-use prism_domain::ids::{FamilyId, SubmissionId};
+use prism_domain::ids::{FamilyId, SubmissionId, VariantId};
 use prism_domain::improvement::{Assessment, ImprovementOutcome, Subject};
 use prism_domain::ledger::{LedgerChange, Variant};
 use prism_domain::policy::{Decided, PolicyFault, PolicySet};
 use prism_domain::scaling::{Report, ScalingInput, ScalingOutcome};
 use prism_domain::submission::{Event, HoldCause, PublishedScores};
+use prism_domain::time::Timestamp;
 use prism_store::{Claim, DecisionRecord, FamilyComparisons, MeasurementKind, StageCommit};
+use serde::Serialize;
 
 use self::loaded::{Known, Loaded, Rerun, Stored};
 use crate::Pipeline;
 use crate::comparison::{Incumbent, of_architectures, of_trainings};
 use crate::evidence::{encoded, record};
-use crate::ledger_changes::{Actions, Claimant};
+use crate::ledger_changes::{Actions, Claimant, NewIds};
 use crate::outcome::StageError;
 use crate::project::on_blocking_thread;
 use crate::reason::summarised;
 use crate::rematch::RematchCall;
 
 /// Everything that the policies said.
-struct Answer {
-    question: Candidate,
-    decided: Decided<Attribution>,
-    records: Vec<DecisionRecord>,
-    comparisons: Vec<FamilyComparisons>,
+pub(crate) struct Answer {
+    pub(crate) question: Candidate,
+    pub(crate) decided: Decided<Attribution>,
+    pub(crate) records: Records,
+    pub(crate) comparisons: Vec<FamilyComparisons>,
     /// The incumbent that has to be measured on the candidate's seeds before the answer counts.
-    rematch: Option<SubmissionId>,
+    pub(crate) rematch: Option<SubmissionId>,
+}
+
+/// The decisions behind an answer: to be stored, or only counted.
+pub(crate) enum Records {
+    Kept(Vec<DecisionRecord>),
+    Counted(u64),
+}
+
+impl Records {
+    fn add<T: Serialize>(&mut self, decided: &Decided<T>) -> Result<(), StageError> {
+        match self {
+            Self::Kept(records) => records.push(record(decided)?),
+            Self::Counted(count) => *count += 1,
+        }
+        Ok(())
+    }
+
+    fn kept(self) -> Vec<DecisionRecord> {
+        match self {
+            Self::Kept(records) => records,
+            Self::Counted(_) => Vec::new(),
+        }
+    }
 }
 
 pub(crate) async fn run(
@@ -46,15 +71,20 @@ pub(crate) async fn run(
 ) -> Result<StageCommit, StageError> {
     let loaded = Arc::new(pipeline.load_attribution(&claim.submission).await?);
     let shared = Arc::clone(&loaded);
-    let answer = on_blocking_thread(move || decide(&shared, policies.as_ref())).await??;
+    let answer =
+        on_blocking_thread(move || decide(&shared, policies.as_ref(), Records::Kept(Vec::new())))
+            .await??;
     match answer.rematch {
         Some(incumbent) => call_rematch(incumbent, answer),
         None => commit(pipeline, claim, &loaded, answer),
     }
 }
 
-fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageError> {
-    let mut records = Vec::new();
+pub(crate) fn decide(
+    loaded: &Loaded,
+    policies: &dyn PolicySet,
+    mut records: Records,
+) -> Result<Answer, StageError> {
     let rerun = analysed(loaded, policies, &mut records)?;
     let mut families = Vec::with_capacity(loaded.known.len());
     for known in &loaded.known {
@@ -74,7 +104,7 @@ fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageErro
         variants: loaded.known.iter().flat_map(|known| known_variants(loaded, known)).collect(),
     };
     let decided = policies.attribute(&question)?;
-    records.push(record(&decided)?);
+    records.add(&decided)?;
     let comparisons = tested(&question, &decided.answer);
     let rematch = stake::incumbent_to_run(loaded, &question, &decided.answer, policies)?;
     Ok(Answer { question, decided, records, comparisons, rematch })
@@ -85,7 +115,7 @@ fn decide(loaded: &Loaded, policies: &dyn PolicySet) -> Result<Answer, StageErro
 fn analysed(
     loaded: &Loaded,
     policies: &dyn PolicySet,
-    records: &mut Vec<DecisionRecord>,
+    records: &mut Records,
 ) -> Result<Rerun, StageError> {
     let mut rerun = Rerun::new();
     for rematch in &loaded.rematches {
@@ -93,7 +123,7 @@ fn analysed(
             continue;
         };
         let decided = policies.analyse(&ScalingInput { telemetry: telemetry.clone() })?;
-        records.push(record(&decided)?);
+        records.add(&decided)?;
         if decided.answer.outcome == ScalingOutcome::Scored {
             rerun.insert(incumbent, decided.answer);
         } else {
@@ -108,7 +138,7 @@ fn weighed(
     known: &Known,
     rerun: &Rerun,
     policies: &dyn PolicySet,
-    records: &mut Vec<DecisionRecord>,
+    records: &mut Records,
 ) -> Result<KnownFamily, StageError> {
     let family = &known.family;
     let same_owner = family.owner_hotkey == loaded.submission.hotkey;
@@ -167,10 +197,10 @@ fn training_subject(loaded: &Loaded, best: &Variant) -> Subject {
 
 fn keep(
     decided: Result<Decided<Assessment>, PolicyFault>,
-    records: &mut Vec<DecisionRecord>,
+    records: &mut Records,
 ) -> Result<Assessment, StageError> {
     let decided = decided?;
-    records.push(record(&decided)?);
+    records.add(&decided)?;
     Ok(decided.answer)
 }
 
@@ -204,7 +234,7 @@ fn call_rematch(incumbent: SubmissionId, answer: Answer) -> Result<StageCommit, 
     let call = encoded(&RematchCall { incumbent }, "rematch call")?;
     Ok(StageCommit {
         measurements: vec![(MeasurementKind::RematchCall, call)],
-        decisions: answer.records,
+        decisions: answer.records.kept(),
         policy_set: Some(answer.decided.provenance.policy_set),
         ..StageCommit::new(Event::RematchCalled { incumbent })
     })
@@ -233,7 +263,7 @@ fn commit(
     let question = &answer.question;
     Ok(StageCommit {
         measurements: vec![(MeasurementKind::Attribution, encoded(attribution, "attribution")?)],
-        decisions: answer.records,
+        decisions: answer.records.kept(),
         policy_set: Some(answer.decided.provenance.policy_set),
         scores: applied.then(|| published(&loaded.report, attribution)),
         ledger: if applied { changes(pipeline, loaded, question, attribution) } else { Vec::new() },
@@ -259,6 +289,21 @@ fn changes(
     question: &Candidate,
     attribution: &Attribution,
 ) -> Vec<LedgerChange> {
+    let new = NewIds {
+        family: FamilyId::new(pipeline.entropy.uuid()),
+        variant: VariantId::new(pipeline.entropy.uuid()),
+    };
+    changes_of(loaded, question, attribution, new, pipeline.clock.now())
+}
+
+/// What carries an attribution out.
+pub(crate) fn changes_of(
+    loaded: &Loaded,
+    question: &Candidate,
+    attribution: &Attribution,
+    new: NewIds,
+    now: Timestamp,
+) -> Vec<LedgerChange> {
     let claimant = Claimant {
         submission_id: loaded.submission.id,
         hotkey: &loaded.submission.hotkey,
@@ -266,9 +311,8 @@ fn changes(
         fingerprints: loaded.fingerprints,
         q_arch: loaded.report.q_arch,
         q_recipe: loaded.report.q_recipe,
-        new_family: FamilyId::new(pipeline.entropy.uuid()),
-        new_variant: prism_domain::ids::VariantId::new(pipeline.entropy.uuid()),
-        now: pipeline.clock.now(),
+        new,
+        now,
     };
     claimant.changes(Actions {
         architecture: attribution.architecture,

@@ -65,7 +65,8 @@ impl ProgressBoard {
 }
 
 impl Pipeline {
-    /// Works until `stop`: one task for the quick stages, `evaluations` tasks that train. What is
+    /// Works until `stop`: one task for the quick stages, `evaluations` tasks that train, one for backtests, one for the
+    /// self-check. What is
     /// under way at `stop` is given back, and the sandbox with it is killed.
     pub async fn work(&self, worker_id: &str, evaluations: usize, stop: CancellationToken) {
         let tasks = TaskTracker::new();
@@ -82,6 +83,13 @@ impl Pipeline {
         let sweeper = self.clone();
         let token = stop.clone();
         tasks.spawn(async move { sweeper.sweep(&token).await });
+        let historian = self.clone();
+        let name = format!("{worker_id}/backtest");
+        let token = stop.clone();
+        tasks.spawn(async move { historian.make_backtests(&name, &token).await });
+        let checker = self.clone();
+        let token = stop.clone();
+        tasks.spawn(async move { checker.check_itself(&token).await });
         tasks.close();
         tasks.wait().await;
     }

@@ -10,7 +10,7 @@ use prism_store::{MeasurementKind, StageCommit, StoreError};
 
 use crate::Pipeline;
 use crate::attribution::published;
-use crate::ledger_changes::{Actions, Claimant};
+use crate::ledger_changes::{Actions, Claimant, NewIds};
 use crate::outcome::StageError;
 
 /// Weight of the architecture score in the points that the answer shows.
@@ -177,8 +177,10 @@ impl Pipeline {
             fingerprints,
             q_arch: report.q_arch,
             q_recipe: report.q_recipe,
-            new_family: FamilyId::new(self.entropy.uuid()),
-            new_variant: VariantId::new(self.entropy.uuid()),
+            new: NewIds {
+                family: FamilyId::new(self.entropy.uuid()),
+                variant: VariantId::new(self.entropy.uuid()),
+            },
             now: self.clock.now(),
         };
         let actions = self.checked_actions(&claimant, request).await?;
@@ -280,7 +282,7 @@ fn resolved(claimant: &Claimant<'_>, actions: Actions, scores: PublishedScores) 
         rejected: false,
         family_id: claimant.family(actions),
         variant_id: match actions.training {
-            TrainingAction::New => Some(claimant.new_variant),
+            TrainingAction::New => Some(claimant.new.variant),
             TrainingAction::Existing(id) | TrainingAction::Transfer(id) => Some(id),
             TrainingAction::None => None,
         },

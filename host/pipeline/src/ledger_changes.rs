@@ -17,9 +17,15 @@ pub(crate) struct Claimant<'a> {
     pub(crate) fingerprints: Fingerprints,
     pub(crate) q_arch: Estimate,
     pub(crate) q_recipe: Estimate,
-    pub(crate) new_family: FamilyId,
-    pub(crate) new_variant: VariantId,
+    pub(crate) new: NewIds,
     pub(crate) now: Timestamp,
+}
+
+/// Identifiers of what may be founded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewIds {
+    pub(crate) family: FamilyId,
+    pub(crate) variant: VariantId,
 }
 
 /// What is to happen, already checked against the question.
@@ -45,7 +51,7 @@ impl Claimant<'_> {
     /// The family that the submission ends up in.
     pub(crate) fn family(&self, actions: Actions) -> Option<FamilyId> {
         match actions.architecture {
-            ArchitectureAction::New => Some(self.new_family),
+            ArchitectureAction::New => Some(self.new.family),
             ArchitectureAction::None => actions.target_family,
             other => other.family(),
         }
@@ -55,7 +61,7 @@ impl Claimant<'_> {
         let (submission_id, q_arch) = (self.submission_id, self.q_arch);
         match actions.architecture {
             ArchitectureAction::New => Some(LedgerChange::FoundFamily(Family {
-                id: self.new_family,
+                id: self.new.family,
                 family_hash: self.fingerprints.architecture,
                 owner_hotkey: self.hotkey.clone(),
                 owner_submission_id: submission_id,
@@ -83,7 +89,7 @@ impl Claimant<'_> {
         match actions.training {
             TrainingAction::New => self.family(actions).map(|family_id| {
                 LedgerChange::RecordVariant(Variant {
-                    id: self.new_variant,
+                    id: self.new.variant,
                     family_id,
                     training_hash: self.fingerprints.training,
                     owner_hotkey: self.hotkey.clone(),

@@ -32,6 +32,8 @@ mod capsule;
 mod rerun;
 mod replay;
 mod shadow;
+mod backtest;
+mod self_check;
 
 use std::sync::Arc;
 
@@ -43,6 +45,9 @@ use prism_intake::ArchiveLimits;
 use prism_store::Store;
 use tokio::sync::Notify;
 
+pub use backtest::{
+    BacktestReport, Change, Distance, Outcome, OwnerChange, SlotTally, Tally, WeightRow, Weights,
+};
 pub use capsule::{CAPSULE_MAX_BYTES, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleProject};
 pub use check::{CheckReport, check_upload, project_tree};
 pub use driver::{Boundary, BoundaryHook, ProgressBoard};
@@ -78,6 +83,8 @@ pub struct PipelineConfig {
     pub machine_retry_ms: i64,
     /// How long a hold waits for an operator before the submission fails through our silence, milliseconds.
     pub hold_expiry_ms: i64,
+    /// How often all decisions are taken again, milliseconds.
+    pub self_check_ms: i64,
     /// Bounds under which stored uploads are unpacked.
     pub archive_limits: ArchiveLimits,
 }

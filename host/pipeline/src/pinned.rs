@@ -11,17 +11,26 @@ use crate::outcome::StageError;
 use crate::project::on_blocking_thread;
 
 impl Pipeline {
-    /// The set that the submission began with; the present one when it has not begun, or when this
-    /// build cannot load its set any more. Each decision records which set took it.
+    /// The set that the submission began with. One that has not begun is the canary's if it falls into its share, and
+    /// else is decided under the present set, as is one whose set this build cannot load any more. Each decision
+    /// records which set took it.
     pub(crate) async fn policy_set(&self, claim: &Claim) -> Result<Arc<dyn PolicySet>, StageError> {
-        let Some(digest) = claim.submission.policy_set else {
-            return Ok(self.policies.current());
+        let begun_under = match claim.submission.policy_set {
+            Some(digest) => Some(digest),
+            None => self.canary_of(claim).await?,
         };
+        let Some(digest) = begun_under else { return Ok(self.policies.current()) };
         if let Some(set) = self.set_of(digest).await? {
             return Ok(set);
         }
         tracing::warn!(submission = %claim.submission.id, policy_set = %digest, "the present policy set decides instead");
         Ok(self.policies.current())
+    }
+
+    async fn canary_of(&self, claim: &Claim) -> Result<Option<Digest>, StageError> {
+        let canary = self.store.canary().await?;
+        let taken = canary.filter(|canary| canary.takes(claim.submission.id));
+        Ok(taken.map(|canary| canary.policy_set))
     }
 
     /// The set of that digest, from memory or from the database; none when it is not stored, or when this

@@ -156,26 +156,36 @@ impl Pipeline {
         id: SubmissionId,
     ) -> Result<Vec<Rematch>, StageError> {
         let forgone = self.rematches_forgone(id).await?;
-        let mut rematches: Vec<Rematch> = forgone
-            .into_iter()
-            .map(|forgone| Rematch { incumbent: forgone.incumbent, telemetry: None })
-            .collect();
         let held = self.store.measurements(id, MeasurementKind::IncumbentTelemetry).await?;
-        if held.is_empty() {
-            return Ok(rematches);
-        }
-        let own = self.store.measurement(id, MeasurementKind::Telemetry).await?;
-        let own = own.map(|raw| conditions(&raw)).unwrap_or_default();
-        for raw in held {
-            let telemetry = Telemetry::parse(&raw)
-                .map_err(|_source| StageError::Missing { what: "incumbent's telemetry" })?;
-            let incumbent = telemetry.submission_id.parse().ok();
-            // A retried submission may have been measured under another plan since.
-            let comparable = !own.seeds_revealed.is_empty() && conditions(&raw) == own;
-            rematches.push(Rematch { incumbent, telemetry: comparable.then_some(telemetry) });
-        }
-        Ok(rematches)
+        let own = match held.is_empty() {
+            true => None,
+            false => self.store.measurement(id, MeasurementKind::Telemetry).await?,
+        };
+        rematches_of(forgone, held.iter().map(Vec::as_slice), own.as_deref())
     }
+}
+
+/// The rematches of a submission from what is stored of them and of its own telemetry.
+pub(crate) fn rematches_of<'a>(
+    forgone: Vec<RematchForgone>,
+    held: impl Iterator<Item = &'a [u8]>,
+    own: Option<&[u8]>,
+) -> Result<Vec<Rematch>, StageError> {
+    let mut rematches: Vec<Rematch> = forgone
+        .into_iter()
+        .map(|forgone| Rematch { incumbent: forgone.incumbent, telemetry: None })
+        .collect();
+    let mut own_conditions = None;
+    for raw in held {
+        let own = own_conditions.get_or_insert_with(|| own.map(conditions).unwrap_or_default());
+        let telemetry = Telemetry::parse(raw)
+            .map_err(|_source| StageError::Missing { what: "incumbent's telemetry" })?;
+        let incumbent = telemetry.submission_id.parse().ok();
+        // A retried submission may have been measured under another plan since.
+        let comparable = !own.seeds_revealed.is_empty() && conditions(raw) == *own;
+        rematches.push(Rematch { incumbent, telemetry: comparable.then_some(telemetry) });
+    }
+    Ok(rematches)
 }
 
 fn conditions(raw: &[u8]) -> Conditions {

@@ -55,7 +55,12 @@ impl Pipeline {
         let stale = now.plus_ms(REFERENCE_KEPT_MS.saturating_neg());
         self.store.prune_reference_runs(stale, REFERENCE_KEPT).await?;
         let current = self.policies.current().digest();
+        let canary = self.store.canary().await?.map(|canary| canary.policy_set);
         for submission in self.store.held(HoldCause::PolicyFault, Some(current), SWEEP_MAX).await? {
+            // The canary would be asked again, and fail again.
+            if canary.is_some() && submission.policy_set == canary {
+                continue;
+            }
             let reason = "another policy set is in force".to_owned();
             self.store.apply_event(submission.id, Event::Resumed { reason }, now).await?;
             self.wake.notify_waiters();

@@ -108,6 +108,7 @@ async fn assembled(settings: &Settings) -> anyhow::Result<Assembled> {
             retry_ms: RETRY_MS,
             machine_retry_ms: MACHINE_RETRY_MS,
             hold_expiry_ms: HOLD_EXPIRY_MS,
+            self_check_ms: i64::from(settings.self_check_seconds) * 1_000,
             archive_limits: archive_limits(settings.max_upload_bytes),
         },
         progress: ProgressBoard::default(),

@@ -5,6 +5,7 @@ use prism_domain::ids::{Digest, FamilyId, VariantId};
 use prism_domain::ledger::{Family, LedgerChange, OwnershipEvent, Variant};
 use prism_domain::rewards::{FamilyRow, LedgerView, ScoreRow, VariantRow, to_ppm};
 use prism_domain::time::{EpochId, EpochLength, Timestamp};
+use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
 
 use crate::codec::{
@@ -16,7 +17,7 @@ use crate::open::Store;
 use crate::similarity::{SketchKind, bands, push_list};
 
 /// Families that share a band and are compared in full.
-const CANDIDATES_MAX: i64 = 128;
+pub const RESEMBLING_MAX: usize = 128;
 
 macro_rules! family_columns {
     () => {
@@ -33,7 +34,7 @@ macro_rules! variant_columns {
 }
 
 /// Comparisons that were made against a family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FamilyTests {
     /// How many.
     pub tests: u32,
@@ -195,20 +196,9 @@ impl Store {
         let mut reading = self.readers.begin().await?;
         let rows = resembling(&mut reading, family_hash, sketch).await?;
         drop(reading);
-        let mut found = Vec::with_capacity(rows.len());
-        for row in rows {
-            let tests = row.tests()?;
-            let family = Family::try_from(row)?;
-            let similarity_ppm = sketch_similarity_ppm(&family.sketch, sketch);
-            let same_architecture = family.family_hash == family_hash;
-            found.push(ResemblingFamily { family, same_architecture, similarity_ppm, tests });
-        }
-        found.sort_by_key(|one| {
-            let nearness = std::cmp::Reverse((one.same_architecture, one.similarity_ppm));
-            (nearness, one.family.created_at, one.family.id)
-        });
-        found.truncate(limit);
-        Ok(found)
+        let families = rows.into_iter().map(|row| Ok((row.tests()?, Family::try_from(row)?)));
+        let families = families.collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(ranked(families, family_hash, sketch, limit))
     }
 
     /// Variants of one family or of all: current bests first, then by score, of equal ones the older.
@@ -299,45 +289,77 @@ impl Store {
         length: EpochLength,
     ) -> Result<LedgerView, StoreError> {
         let mut reading = self.readers.begin().await?;
-        let families: Vec<(String, String, f64, i64)> = sqlx::query_as(
-            "SELECT id, owner_hotkey, q_arch_value, improved_at FROM families ORDER BY id",
-        )
-        .fetch_all(&mut *reading)
-        .await?;
-        let variants: Vec<(String, String, String, f64, i64)> = sqlx::query_as(
-            "SELECT id, family_id, owner_hotkey, q_recipe_value, best_since FROM variants \
-             WHERE is_current_best = 1 ORDER BY id",
-        )
-        .fetch_all(&mut *reading)
-        .await?;
-        let scores: Vec<(String, String, f64)> = sqlx::query_as(
-            "SELECT id, hotkey, final_score FROM submissions \
-             WHERE status = 'completed' AND epoch = $1 ORDER BY id",
-        )
-        .bind(to_column("epoch", epoch.0)?)
-        .fetch_all(&mut *reading)
-        .await?;
-        drop(reading);
-        let age =
-            |since: i64| epoch.0.saturating_sub(length.epoch_at(Timestamp::from_micros(since)).0);
-        let families = families.into_iter().map(|(family_id, owner, score, since)| {
-            let (hotkey, q_arch_best_ppm) = (hotkey(owner)?, to_ppm(score));
-            Ok(FamilyRow { family_id, hotkey, q_arch_best_ppm, age_epochs: age(since) })
-        });
-        let variants = variants.into_iter().map(|(variant_id, family_id, owner, score, since)| {
-            let (hotkey, q_recipe_ppm) = (hotkey(owner)?, to_ppm(score));
-            Ok(VariantRow { variant_id, family_id, hotkey, q_recipe_ppm, age_epochs: age(since) })
-        });
-        let scores = scores.into_iter().map(|(submission_id, sender, score)| {
-            Ok(ScoreRow { submission_id, hotkey: hotkey(sender)?, final_score_ppm: to_ppm(score) })
-        });
-        Ok(LedgerView {
-            epoch,
-            families: families.collect::<Result<_, StoreError>>()?,
-            variants: variants.collect::<Result<_, StoreError>>()?,
-            scores: scores.collect::<Result<_, StoreError>>()?,
-        })
+        view_of(&mut reading, epoch, length).await
     }
+}
+
+/// [`Store::ledger_view`] as the connection sees it.
+pub(crate) async fn view_of(
+    connection: &mut Connection,
+    epoch: EpochId,
+    length: EpochLength,
+) -> Result<LedgerView, StoreError> {
+    let families: Vec<(String, String, f64, i64)> = sqlx::query_as(
+        "SELECT id, owner_hotkey, q_arch_value, improved_at FROM families ORDER BY id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let variants: Vec<(String, String, String, f64, i64)> = sqlx::query_as(
+        "SELECT id, family_id, owner_hotkey, q_recipe_value, best_since FROM variants \
+         WHERE is_current_best = 1 ORDER BY id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let scores: Vec<(String, String, f64)> = sqlx::query_as(
+        "SELECT id, hotkey, final_score FROM submissions \
+         WHERE status = 'completed' AND epoch = $1 ORDER BY id",
+    )
+    .bind(to_column("epoch", epoch.0)?)
+    .fetch_all(&mut *connection)
+    .await?;
+    let age = |since: i64| epoch.0.saturating_sub(length.epoch_at(Timestamp::from_micros(since)).0);
+    let families = families.into_iter().map(|(family_id, owner, score, since)| {
+        let (hotkey, q_arch_best_ppm) = (hotkey(owner)?, to_ppm(score));
+        Ok(FamilyRow { family_id, hotkey, q_arch_best_ppm, age_epochs: age(since) })
+    });
+    let variants = variants.into_iter().map(|(variant_id, family_id, owner, score, since)| {
+        let (hotkey, q_recipe_ppm) = (hotkey(owner)?, to_ppm(score));
+        Ok(VariantRow { variant_id, family_id, hotkey, q_recipe_ppm, age_epochs: age(since) })
+    });
+    let scores = scores.into_iter().map(|(submission_id, sender, score)| {
+        Ok(ScoreRow { submission_id, hotkey: hotkey(sender)?, final_score_ppm: to_ppm(score) })
+    });
+    Ok(LedgerView {
+        epoch,
+        families: families.collect::<Result<_, StoreError>>()?,
+        variants: variants.collect::<Result<_, StoreError>>()?,
+        scores: scores.collect::<Result<_, StoreError>>()?,
+    })
+}
+
+/// Families by their nearness to an architecture: the one with that very fingerprint first, then the most
+/// similar, of equal ones the older.
+pub fn ranked(
+    families: Vec<(FamilyTests, Family)>,
+    family_hash: Digest,
+    sketch: &[u32],
+    limit: usize,
+) -> Vec<ResemblingFamily> {
+    let mut found: Vec<ResemblingFamily> = families
+        .into_iter()
+        .map(|(tests, family)| ResemblingFamily {
+            similarity_ppm: sketch_similarity_ppm(&family.sketch, sketch),
+            same_architecture: family.family_hash == family_hash,
+            family,
+            tests,
+        })
+        .collect();
+    found.sort_by_key(|one| {
+        let nearness = std::cmp::Reverse((one.same_architecture, one.similarity_ppm));
+        (nearness, one.family.created_at, one.family.id)
+    });
+    found.truncate(limit);
+    found
 }
 
 async fn resembling(
@@ -356,7 +378,7 @@ async fn resembling(
         query.push(" OR id IN (SELECT family_id FROM family_bands WHERE band IN ");
         push_list(&mut query, &wanted);
         query.push(" GROUP BY family_id ORDER BY COUNT(*) DESC, family_id LIMIT ");
-        query.push_bind(CANDIDATES_MAX).push(")");
+        query.push_bind(i64::try_from(RESEMBLING_MAX).unwrap_or(i64::MAX)).push(")");
     }
     Ok(query.build_query_as::<StoredFamily>().fetch_all(connection).await?)
 }

@@ -12,6 +12,7 @@ use sqlx::QueryBuilder;
 use crate::codec::{sketch_bytes, sketch_from, to_json};
 use crate::dialect::{Connection, Engine};
 use crate::error::StoreError;
+use crate::ledger::FamilyTests;
 use crate::similarity::{SketchKind, bands};
 use crate::stage::FamilyComparisons;
 
@@ -68,7 +69,9 @@ async fn apply(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match change {
-        LedgerChange::FoundFamily(family) => found_family(connection, family).await,
+        LedgerChange::FoundFamily(family) => {
+            insert_family(connection, family, FamilyTests::default()).await
+        }
         LedgerChange::ImproveFamily { family_id, submission_id, q_arch } => {
             raise_family(connection, *family_id, *submission_id, *q_arch, now).await
         }
@@ -86,15 +89,23 @@ async fn apply(
         }
         LedgerChange::RecordVariant(variant) => record_variant(connection, variant, now).await,
         LedgerChange::TransferVariant { .. } => transfer_variant(connection, change, now).await,
+        LedgerChange::Restated { .. } => {
+            Err(StoreError::Invalid("a submission restates nothing".to_owned()))
+        }
     }
 }
 
-async fn found_family(connection: &mut Connection, family: &Family) -> Result<(), StoreError> {
+/// Writes a family as it stands.
+pub(crate) async fn insert_family(
+    connection: &mut Connection,
+    family: &Family,
+    tests: FamilyTests,
+) -> Result<(), StoreError> {
     let q_arch = family.q_arch_best;
     sqlx::query(
         "INSERT INTO families (id, family_hash, owner_hotkey, owner_submission_id, canonical_submission_id, \
-         q_arch_value, q_arch_std_error, q_arch_samples, sketch, created_at, updated_at, improved_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         q_arch_value, q_arch_std_error, q_arch_samples, sketch, created_at, updated_at, improved_at, \
+         tests, acceptances) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(family.id.to_string())
     .bind(family.family_hash.to_string())
@@ -108,6 +119,8 @@ async fn found_family(connection: &mut Connection, family: &Family) -> Result<()
     .bind(family.created_at.as_micros())
     .bind(family.updated_at.as_micros())
     .bind(family.improved_at.as_micros())
+    .bind(i64::from(tests.tests))
+    .bind(i64::from(tests.acceptances))
     .execute(&mut *connection)
     .await?;
     insert_bands(connection, family.id, &family.sketch).await
@@ -180,6 +193,15 @@ async fn record_variant(
     if variant.is_current_best {
         dethrone(connection, &variant.family_id.to_string(), now).await?;
     }
+    insert_variant(connection, variant, variant.is_current_best.then_some(now)).await
+}
+
+/// Writes a variant as it stands.
+pub(crate) async fn insert_variant(
+    connection: &mut Connection,
+    variant: &Variant,
+    best_since: Option<Timestamp>,
+) -> Result<(), StoreError> {
     let q_recipe = variant.q_recipe;
     sqlx::query(
         "INSERT INTO variants (id, family_id, training_hash, owner_hotkey, submission_id, q_recipe_value, \
@@ -195,7 +217,7 @@ async fn record_variant(
     .bind(q_recipe.std_error)
     .bind(i64::from(q_recipe.samples))
     .bind(i64::from(variant.is_current_best))
-    .bind(variant.is_current_best.then_some(now.as_micros()))
+    .bind(best_since.map(Timestamp::as_micros))
     .bind(variant.created_at.as_micros())
     .bind(variant.updated_at.as_micros())
     .execute(connection)

@@ -26,16 +26,23 @@ mod holds;
 mod policies;
 mod policy_log;
 mod shadow;
+mod history;
+mod backtests;
+mod restate;
+mod canary;
+mod self_checks;
 mod secrets;
 mod weights;
 
 pub use accept::{Accepted, NewSubmission, Nonce};
+pub use backtests::{Backtest, BacktestChange, BacktestClaim, BacktestState, BacktestStep};
 pub use codec::LIST_MAX;
 pub use decisions::{DecisionRecord, PackedQuestion, QUESTION_MAX_BYTES, StoredDecision};
 pub use error::StoreError;
 pub use events::LoggedEvent;
+pub use history::PastSubmission;
 pub use jobs::{AttemptRule, Claim};
-pub use ledger::{FamilyTests, ResemblingFamily};
+pub use ledger::{FamilyTests, RESEMBLING_MAX, ResemblingFamily, ranked};
 pub use measurements::{MEASUREMENTS_MAX, MeasurementKind};
 pub use open::{Store, StoreOptions};
 pub use policies::StoredPolicySet;
@@ -43,7 +50,9 @@ pub use policy_log::{
     Act, Activation, NewActivation, PolicyLogEntry, StoredComponent, log_is_whole,
 };
 pub use reference::ReferenceRuns;
+pub use restate::{ReadChange, RescoredSubmission, Restated, Restatement};
+pub use self_checks::SelfCheck;
 pub use shadow::{Disagreement, ShadowAnswer, ShadowCount, ShadowVerdict};
-pub use similarity::ResemblingSubmission;
+pub use similarity::{ResemblingSubmission, architecture_bands};
 pub use stage::{FamilyComparisons, StageCommit};
 pub use weights::WeightsSnapshot;

@@ -212,6 +212,16 @@ impl Store {
         row.map(TryInto::try_into).transpose()
     }
 
+    /// Whether a set was in force at some time.
+    pub async fn was_in_force(&self, policy_set: Digest) -> Result<bool, StoreError> {
+        let times: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM activations WHERE policy_set = $1")
+                .bind(policy_set.to_string())
+                .fetch_one(&self.readers)
+                .await?;
+        Ok(times > 0)
+    }
+
     /// The log after a position, oldest first.
     pub async fn policy_log_after(
         &self,
@@ -244,14 +254,21 @@ pub struct NewActivation {
 
 const LAST_ACTIVATION: &str = "SELECT * FROM activations ORDER BY sequence DESC LIMIT 1";
 
+/// The activation in force as the connection sees it.
+pub(crate) async fn last_activation(
+    connection: &mut Connection,
+) -> Result<Option<Activation>, StoreError> {
+    let last: Option<ActivationRow> =
+        sqlx::query_as(LAST_ACTIVATION).fetch_optional(connection).await?;
+    last.map(TryInto::try_into).transpose()
+}
+
 async fn activate(
     connection: &mut Connection,
     policy_set: Digest,
     new: NewActivation,
 ) -> Result<Activation, StoreError> {
-    let last: Option<ActivationRow> =
-        sqlx::query_as(LAST_ACTIVATION).fetch_optional(&mut *connection).await?;
-    let last: Option<Activation> = last.map(TryInto::try_into).transpose()?;
+    let last = last_activation(connection).await?;
     let replaced = last.map(|last| last.policy_set);
     if new.expected.is_some() && new.expected != replaced {
         return Err(StoreError::Moved("policy set in force"));
@@ -271,9 +288,7 @@ async fn quarantine(
     policy_set: Digest,
     act: Act,
 ) -> Result<Option<Activation>, StoreError> {
-    let last: Option<ActivationRow> =
-        sqlx::query_as(LAST_ACTIVATION).fetch_optional(&mut *connection).await?;
-    let last: Option<Activation> = last.map(TryInto::try_into).transpose()?;
+    let last = last_activation(connection).await?;
     let Some(last) = last.filter(|last| last.policy_set == policy_set) else { return Ok(None) };
     let Some(before) = last.replaced else { return Ok(None) };
     apply(connection, policy_set, SetEvent::Quarantined, act.clone()).await?;

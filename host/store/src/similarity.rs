@@ -228,6 +228,11 @@ pub(crate) fn bands(kind: SketchKind, sketch: &[u32]) -> Vec<i64> {
     found
 }
 
+/// The bands that an architecture is looked up by among the families.
+pub fn architecture_bands(sketch: &[u32]) -> Vec<i64> {
+    bands(SketchKind::Architecture, sketch)
+}
+
 fn all_bands(source_sketch: &[u32], architecture_sketch: &[u32]) -> Vec<i64> {
     let mut all = bands(SketchKind::Source, source_sketch);
     all.extend(bands(SketchKind::Architecture, architecture_sketch));

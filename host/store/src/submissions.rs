@@ -178,8 +178,11 @@ pub(crate) async fn advance(
     let scores = published.scores;
     // What goes on after a fault is decided under the set in force then, not under the one that failed.
     let begins_anew = matches!(event, Event::Resumed { .. } | Event::Retried);
+    // Scored again, it keeps the instant of its decision, which ages in the ledger count from.
+    let keeps_instant = matches!(event, Event::Rescored { .. });
     sqlx::query(
-        "UPDATE submissions SET status = $1, stage = $2, cause = $3, blame = $4, error = $5, updated_at = $6, \
+        "UPDATE submissions SET status = $1, stage = $2, cause = $3, blame = $4, error = $5, \
+         updated_at = CASE WHEN $13 = 1 THEN updated_at ELSE $6 END, \
          policy_set = CASE WHEN $12 = 1 THEN NULL ELSE COALESCE($7, policy_set) END, final_score = $8, q_arch = $9, q_recipe = $10 WHERE sequence = $11",
     )
     .bind(status)
@@ -194,6 +197,7 @@ pub(crate) async fn advance(
     .bind(scores.map(|scores| scores.q_recipe))
     .bind(sequence)
     .bind(i64::from(begins_anew))
+    .bind(i64::from(keeps_instant))
     .execute(&mut *connection)
     .await?;
     let event = append_event(connection, sequence, event, after, now).await?;

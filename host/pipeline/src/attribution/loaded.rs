@@ -18,46 +18,46 @@ use crate::outcome::StageError;
 use crate::rematch::Rematch;
 
 /// Everything that the stage reads.
-pub(super) struct Loaded {
-    pub(super) submission: Submission,
-    pub(super) facts: ProjectFacts,
-    pub(super) fingerprints: Fingerprints,
-    pub(super) report: Report,
-    pub(super) target: Option<FamilyId>,
-    pub(super) known: Vec<Known>,
-    pub(super) rematches: Vec<Rematch>,
-    pub(super) ledger_version: i64,
+pub(crate) struct Loaded {
+    pub(crate) submission: Submission,
+    pub(crate) facts: ProjectFacts,
+    pub(crate) fingerprints: Fingerprints,
+    pub(crate) report: Report,
+    pub(crate) target: Option<FamilyId>,
+    pub(crate) known: Vec<Known>,
+    pub(crate) rematches: Vec<Rematch>,
+    pub(crate) ledger_version: i64,
 }
 
 /// A family with what its comparison needs.
-pub(super) struct Known {
-    pub(super) family: Family,
-    pub(super) variants: Vec<Variant>,
-    pub(super) canonical: Stored,
-    pub(super) best_variant: Option<Stored>,
-    pub(super) tests: (u32, u32),
+pub(crate) struct Known {
+    pub(crate) family: Family,
+    pub(crate) variants: Vec<Variant>,
+    pub(crate) canonical: Stored,
+    pub(crate) best_variant: Option<Stored>,
+    pub(crate) tests: (u32, u32),
 }
 
 /// An earlier submission, its report where it is stored, and whether that was measured on the
 /// candidate's seeds.
-pub(super) struct Stored {
-    pub(super) submission_id: SubmissionId,
-    pub(super) report: Option<Report>,
-    pub(super) same_seeds: bool,
+pub(crate) struct Stored {
+    pub(crate) submission_id: SubmissionId,
+    pub(crate) report: Option<Report>,
+    pub(crate) same_seeds: bool,
 }
 
 /// Reports of incumbents on the candidate's seeds.
-pub(super) type Rerun = BTreeMap<SubmissionId, Report>;
+pub(crate) type Rerun = BTreeMap<SubmissionId, Report>;
 
 impl Loaded {
     /// Whether the project has a `build_model` of its own; without one, its target's was trained.
-    pub(super) fn brings_model(&self) -> bool {
+    pub(crate) fn brings_model(&self) -> bool {
         brings_model(&self.facts)
     }
 }
 
 impl Pipeline {
-    pub(super) async fn load_attribution(
+    pub(crate) async fn load_attribution(
         &self,
         submission: &Submission,
     ) -> Result<Loaded, StageError> {
@@ -73,7 +73,7 @@ impl Pipeline {
             Some(id) => self.store.family(id).await?,
             None => None,
         };
-        let mut families = self
+        let families = self
             .store
             .families_like(
                 fingerprints.architecture,
@@ -85,12 +85,7 @@ impl Pipeline {
             .map(|resembling| resembling.family)
             .collect::<Vec<_>>();
         let target_id = target.as_ref().map(|family| family.id);
-        if let Some(family) = target
-            && !families.iter().any(|known| known.id == family.id)
-        {
-            families.truncate(KNOWN_FAMILIES_MAX - 1);
-            families.push(family);
-        }
+        let families = with_target(families, target);
         let terms = self.find_record(submission.id).await?.map(measured_by);
         let mut known = Vec::with_capacity(families.len());
         for family in families {
@@ -142,9 +137,20 @@ impl Pipeline {
     }
 }
 
-/// The plan, and plan and harness by digest.
-type MeasuredBy = (String, Option<Instruments>);
+/// The families that are asked about: those that the submission resembles, and the one that it names.
+pub(crate) fn with_target(mut families: Vec<Family>, target: Option<Family>) -> Vec<Family> {
+    if let Some(family) = target
+        && !families.iter().any(|known| known.id == family.id)
+    {
+        families.truncate(KNOWN_FAMILIES_MAX - 1);
+        families.push(family);
+    }
+    families
+}
 
-fn measured_by(record: EvaluationRecord) -> MeasuredBy {
+/// The plan, and plan and harness by digest.
+pub(crate) type MeasuredBy = (String, Option<Instruments>);
+
+pub(crate) fn measured_by(record: EvaluationRecord) -> MeasuredBy {
     (record.plan, record.instruments)
 }

@@ -24,6 +24,7 @@ use prism_domain::time::{Clock, EpochId, EpochLength, Timestamp};
 use prism_intake::ArchiveLimits;
 use prism_pipeline::{Beacon, Pipeline, PipelineConfig, ProgressBoard};
 use prism_store::{Claim, MeasurementKind, NewSubmission, StageCommit, Store, StoreOptions};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub(crate) const MAX_ATTEMPTS: u32 = 3;
 pub(crate) const MACHINE_RETRY_MS: i64 = 5_000;
 /// How long holds wait, milliseconds.
 pub(crate) const HOLD_EXPIRY_MS: i64 = 1_000_000;
+/// How often all decisions are taken again, milliseconds.
+pub(crate) const SELF_CHECK_MS: i64 = 86_400_000;
 /// Length of a lease, milliseconds.
 pub(crate) const LEASE_MS: i64 = 60_000;
 
@@ -150,6 +153,7 @@ impl Fixture {
             commit.policy_set = policy_set;
             if before == Stage::Facts {
                 commit.measurements.push((MeasurementKind::Facts, stored.clone()));
+                commit.index = facts.source.fingerprints.is_some().then(|| facts.clone());
             }
             let claim = self.claim(before).await.expect("a job is due");
             let now = self.pipeline.clock.now();
@@ -190,6 +194,7 @@ fn config() -> PipelineConfig {
         retry_ms: 1_000,
         machine_retry_ms: MACHINE_RETRY_MS,
         hold_expiry_ms: HOLD_EXPIRY_MS,
+        self_check_ms: SELF_CHECK_MS,
         archive_limits: ArchiveLimits::default(),
     }
 }
@@ -391,14 +396,21 @@ impl Policies for TestPolicies {
 pub(crate) struct TestSet {
     digest: Digest,
     sound: bool,
+    /// What it makes of a score.
+    view: fn(f64) -> f64,
 }
 
 pub(crate) fn sound(name: &str) -> TestSet {
-    TestSet { digest: Digest::of(name.as_bytes()), sound: true }
+    TestSet { digest: Digest::of(name.as_bytes()), sound: true, view: |score| score }
 }
 
 pub(crate) fn broken(name: &str) -> TestSet {
-    TestSet { digest: Digest::of(name.as_bytes()), sound: false }
+    TestSet { sound: false, ..sound(name) }
+}
+
+/// A sound set that sees other scores.
+pub(crate) fn seeing(name: &str, view: fn(f64) -> f64) -> TestSet {
+    TestSet { view, ..sound(name) }
 }
 
 fn fault(code: &str) -> PolicyFault {
@@ -407,19 +419,25 @@ fn fault(code: &str) -> PolicyFault {
 }
 
 impl TestSet {
-    fn decided<T>(&self, slot: Slot, answer: T) -> Result<Decided<T>, PolicyFault> {
+    fn decided<T>(
+        &self,
+        slot: Slot,
+        question: &impl Serialize,
+        answer: T,
+    ) -> Result<Decided<T>, PolicyFault> {
         if !self.sound {
             return Err(fault("policy-trap"));
         }
+        let question = serde_json::to_vec(question).expect("JSON");
         let provenance = Provenance {
             slot,
             policy_set: self.digest,
             component: self.digest,
-            input: Digest::of(b"question"),
+            input: Digest::of(&question),
             fuel: 1,
             duration_us: 1,
         };
-        Ok(Decided { answer, provenance, question: b"question".to_vec() })
+        Ok(Decided { answer, provenance, question })
     }
 }
 
@@ -428,24 +446,24 @@ impl PolicySet for TestSet {
         self.digest
     }
 
-    fn review(&self, _: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault> {
+    fn review(&self, input: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault> {
         let accepted = Verdict { decision: ReviewDecision::Accept, findings: Vec::new() };
-        self.decided(Slot::Review, accepted)
+        self.decided(Slot::Review, input, accepted)
     }
 
     fn analyse(&self, input: &ScalingInput) -> Result<Decided<Report>, PolicyFault> {
-        self.decided(Slot::Scaling, rules::report(&input.telemetry))
+        self.decided(Slot::Scaling, input, rules::report(&input.telemetry, self.view))
     }
 
     fn assess(&self, comparison: &Comparison) -> Result<Decided<Assessment>, PolicyFault> {
-        self.decided(Slot::Thresholds, rules::assessment(comparison))
+        self.decided(Slot::Thresholds, comparison, rules::assessment(comparison))
     }
 
     fn attribute(&self, candidate: &Candidate) -> Result<Decided<Attribution>, PolicyFault> {
-        self.decided(Slot::Attribution, rules::attribution(candidate))
+        self.decided(Slot::Attribution, candidate, rules::attribution(candidate))
     }
 
-    fn weigh(&self, _: &LedgerView) -> Result<Decided<WeightVector>, PolicyFault> {
-        Err(fault("policy-trap"))
+    fn weigh(&self, ledger: &LedgerView) -> Result<Decided<WeightVector>, PolicyFault> {
+        self.decided(Slot::Rewards, ledger, rules::weights(ledger))
     }
 }

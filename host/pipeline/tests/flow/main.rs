@@ -10,3 +10,4 @@ mod rules;
 mod rematches;
 mod references;
 mod capsules;
+mod backtests;

@@ -1,11 +1,15 @@
 //! The policies of the tests. A run's loss is its score; unpaired comparisons are easily fooled, paired
 //! ones are not; whoever is meaningfully better takes the first family.
 
+use std::collections::BTreeMap;
+
 use prism_domain::attribution::{
     ArchitectureAction, Attribution, AttributionDecision, Candidate, TrainingAction,
 };
 use prism_domain::estimate::Estimate;
+use prism_domain::ids::Hotkey;
 use prism_domain::improvement::{Assessment, Comparison, ImprovementOutcome};
+use prism_domain::rewards::{LedgerView, Source, WHOLE_PPM, Weight, WeightVector};
 use prism_domain::scaling::{PairedDifference, Report, ScalingOutcome};
 use prism_domain::telemetry::{Role, Telemetry};
 
@@ -16,9 +20,9 @@ const UNPAIRED_MIN: f64 = 0.05;
 /// What every paired difference must exceed.
 const PAIRED_MIN: f64 = 0.1;
 
-pub(crate) fn report(telemetry: &Telemetry) -> Report {
+pub(crate) fn report(telemetry: &Telemetry, view: fn(f64) -> f64) -> Report {
     let run = telemetry.runs.iter().find(|run| run.role == Role::Candidate).expect("a run");
-    let score = run.cols.nll_sum[0];
+    let score = view(run.cols.nll_sum[0]);
     let outcome = if score < REJECTED { ScalingOutcome::Scored } else { ScalingOutcome::Rejected };
     let quality = Estimate { value: score.min(1.0), std_error: 0.01, samples: 2 };
     let pairs: Vec<_> = [0, 1]
@@ -41,6 +45,36 @@ pub(crate) fn report(telemetry: &Telemetry) -> Report {
         recipe_pairs: pairs,
         findings: Vec::new(),
     }
+}
+
+/// To the owners of families and best variants, by their scores and their age; the first has the rest.
+pub(crate) fn weights(ledger: &LedgerView) -> WeightVector {
+    let mut shares: BTreeMap<Hotkey, u64> = BTreeMap::new();
+    for row in &ledger.families {
+        *shares.entry(row.hotkey.clone()).or_default() +=
+            u64::from(row.q_arch_best_ppm) / (1 + row.age_epochs);
+    }
+    for row in &ledger.variants {
+        *shares.entry(row.hotkey.clone()).or_default() +=
+            u64::from(row.q_recipe_ppm) / (1 + row.age_epochs);
+    }
+    shares.retain(|_, share| *share > 0);
+    let total: u64 = shares.values().sum();
+    let mut weights: Vec<Weight> = shares
+        .into_iter()
+        .map(|(hotkey, share)| {
+            let ppm = u32::try_from(share * WHOLE_PPM / total).expect("not more than the whole");
+            let (source_id, explanation) = ("ledger".to_owned(), String::new());
+            Weight { hotkey, ppm, sources: vec![Source { source_id, ppm, explanation }] }
+        })
+        .collect();
+    let given: u32 = weights.iter().map(|weight| weight.ppm).sum();
+    if let Some(first) = weights.first_mut() {
+        let rest = u32::try_from(WHOLE_PPM).expect("fits") - given;
+        first.ppm += rest;
+        first.sources[0].ppm += rest;
+    }
+    WeightVector::new(weights, ledger).expect("a vector")
 }
 
 pub(crate) fn assessment(comparison: &Comparison) -> Assessment {

@@ -33,6 +33,9 @@ pub(crate) enum AdministrationError {
     /// No backtest of exactly this set is on record.
     #[error("no backtest of the policy set {0} is on record: make one, or say why none is needed")]
     NoBacktest(Digest),
+    /// History cannot be decided again under the set.
+    #[error("the policy set {0} is {1}: history cannot be decided again under it")]
+    NotTestable(Digest, &'static str),
     /// No set was in force before the present one.
     #[error("no policy set was in force before this one")]
     NothingBefore,
@@ -55,6 +58,7 @@ impl AdministrationError {
             Self::UnknownSet(_) => "policy-set-unknown",
             Self::Revoked(_) => "policy-set-revoked",
             Self::NoBacktest(_) => "backtest-missing",
+            Self::NotTestable(..) => "backtest-impossible",
             Self::NothingBefore => "nothing-to-roll-back-to",
             Self::Store(error) => error.code(),
             Self::Internal(_) => "internal",

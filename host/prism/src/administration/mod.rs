@@ -1,6 +1,7 @@
 //! What operators do to policies: components come in, sets are composed, one is in force. The set in force
 //! is a row of the database; every process that shares it follows within a second.
 
+mod backtests;
 mod compiler;
 mod error;
 
@@ -131,6 +132,7 @@ impl Administration {
     /// Takes a set that an operator put in force back out when it fails too often, and follows the set in force;
     /// answers whether another one decides now.
     async fn guarded(&self) -> Outcome<bool> {
+        self.guard_canary().await?;
         let moved = self.adopt().await?;
         let Some(active) = self.store.active().await? else { return Ok(moved) };
         let Some(before) = active.replaced.filter(|_| !active.embedded) else { return Ok(moved) };
@@ -232,12 +234,13 @@ impl Administration {
         reason: &Reason,
     ) -> Outcome<Activation> {
         let known = self.known(digest).await?;
-        let in_force = self.store.active().await?.map(|active| active.policy_set) == Some(digest);
-        if !known.state.has_evidence() && !in_force && without_backtest.is_none() {
+        let evident =
+            self.store.was_backtested(digest).await? || self.store.was_in_force(digest).await?;
+        if !evident && without_backtest.is_none() {
             return Err(AdministrationError::NoBacktest(digest));
         }
-        let set = self.loaded(digest).await?;
-        let without_backtest = without_backtest.filter(|_| !known.state.has_evidence());
+        let set = self.load(known).await?;
+        let without_backtest = without_backtest.filter(|_| !evident);
         let new = NewActivation { expected, embedded: false, without_backtest, act: reason.act() };
         let activation = self.store.activate(digest, new).await?;
         self.catalog.activate(set);
@@ -273,8 +276,15 @@ impl Administration {
             return Ok(set);
         }
         let known = self.known(digest).await?;
+        self.load(known).await
+    }
+
+    async fn load(&self, known: KnownSet) -> Outcome<Arc<LoadedSet>> {
         if known.state == SetState::Revoked {
-            return Err(AdministrationError::Revoked(digest));
+            return Err(AdministrationError::Revoked(known.digest));
+        }
+        if let Some(set) = self.catalog.at_once(known.digest) {
+            return Ok(set);
         }
         let needed = known.manifest.0.values().map(|r| r.component).collect();
         let bytes = self.store.blobs(needed).await?;

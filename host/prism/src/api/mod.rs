@@ -10,12 +10,14 @@ mod auth;
 mod query;
 mod show;
 mod health;
+mod metrics;
 mod submit;
 mod submissions;
 mod boards;
 mod weights;
 mod holds;
 mod policies;
+mod backtests;
 mod worker;
 mod validators;
 mod openapi;
@@ -56,6 +58,7 @@ fn public_routes() -> Router<ApiState> {
         .route("/version", get(health::version))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::public))
         .route("/docs", get(openapi::docs))
         .route("/redoc", get(openapi::docs))
@@ -77,6 +80,12 @@ fn policy_routes() -> Router<ApiState> {
         .route("/sets", post(policies::compose))
         .route("/sets/{digest}", get(policies::set))
         .route("/sets/{digest}/shadow", get(policies::shadow_said).post(policies::shadow))
+        .route("/sets/{digest}/canary", post(backtests::canary))
+        .route("/sets/{digest}/retirement", post(backtests::retire))
+        .route("/backtests", get(backtests::list).post(backtests::ask))
+        .route("/backtests/{id}", get(backtests::one))
+        .route("/backtests/{id}/changes", get(backtests::changes))
+        .route("/backtests/{id}/restatement", post(backtests::restate))
         .route("/active", get(policies::active))
         .route("/activations", post(policies::activate))
         .route("/rollback", post(policies::roll_back))

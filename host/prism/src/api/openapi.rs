@@ -33,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 24] = [
+const INTERNAL: [Described; 31] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route(
         "post",
@@ -54,6 +54,21 @@ const INTERNAL: [Described; 24] = [
     route("get", "/internal/v1/policies/sets/{digest}", "A policy set and its state"),
     route("post", "/internal/v1/policies/sets/{digest}/shadow", "Let a set run beside"),
     route("get", "/internal/v1/policies/sets/{digest}/shadow", "What it said; `after`"),
+    route("post", "/internal/v1/policies/sets/{digest}/canary", "Let a set decide a share"),
+    route("post", "/internal/v1/policies/sets/{digest}/retirement", "End a shadow or a canary"),
+    route("post", "/internal/v1/policies/backtests", "Decide history again under a set"),
+    route("get", "/internal/v1/policies/backtests", "Backtests, newest first"),
+    route("get", "/internal/v1/policies/backtests/{id}", "Progress and report of a backtest"),
+    route(
+        "get",
+        "/internal/v1/policies/backtests/{id}/changes",
+        "Submissions that end otherwise; `after`",
+    ),
+    route(
+        "post",
+        "/internal/v1/policies/backtests/{id}/restatement",
+        "Let a backtest count: history is scored again",
+    ),
     route("get", "/internal/v1/policies/active", "The policy set in force"),
     route("post", "/internal/v1/policies/activations", "Put a policy set in force"),
     route("post", "/internal/v1/policies/rollback", "Put the set before this one back in force"),

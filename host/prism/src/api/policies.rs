@@ -66,15 +66,15 @@ struct ActivateBody {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReasonBody {
-    reason: String,
+pub(super) struct ReasonBody {
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
     #[serde(default)]
-    after: i64,
+    pub(super) after: i64,
 }
 
 pub(super) async fn upload(
@@ -223,7 +223,7 @@ pub(super) async fn log(
     Ok(Json(json!(entries)))
 }
 
-async fn read_json<T: serde::de::DeserializeOwned>(
+pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
     request: Request,
     limit_bytes: usize,
 ) -> Result<T, Problem> {
@@ -234,7 +234,7 @@ async fn read_json<T: serde::de::DeserializeOwned>(
     })
 }
 
-fn digest_of(text: &str) -> Result<Digest, Problem> {
+pub(super) fn digest_of(text: &str) -> Result<Digest, Problem> {
     text.parse().map_err(|_not_a_digest| Problem::not_found("not the digest of anything"))
 }
 
@@ -256,7 +256,7 @@ fn reason(caller: &Caller, text: String) -> Result<Reason, Problem> {
 }
 
 /// A change of what is in force says why.
-fn spoken(caller: &Caller, text: String) -> Result<Reason, Problem> {
+pub(super) fn spoken(caller: &Caller, text: String) -> Result<Reason, Problem> {
     if text.trim().is_empty() {
         let detail = "a change of the policy in force needs a reason";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "reason-missing", detail));

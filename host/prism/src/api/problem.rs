@@ -207,6 +207,7 @@ impl From<AdministrationError> for Problem {
             Error::UnknownComponent(_) | Error::UnknownSet(_) => StatusCode::NOT_FOUND,
             Error::Revoked(_)
             | Error::NoBacktest(_)
+            | Error::NotTestable(..)
             | Error::NothingBefore
             | Error::Store(StoreError::IllegalSetTransition(_)) => StatusCode::CONFLICT,
             Error::Store(StoreError::Moved(_)) => StatusCode::PRECONDITION_FAILED,

@@ -8,6 +8,12 @@ pub(super) fn line(text: &str) {
     let _closed = writeln!(stdout, "{}", plain(text));
 }
 
+/// How far something is, on standard error.
+pub(super) fn progress(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _closed = writeln!(stderr, "{}", plain(text));
+}
+
 /// A value as JSON on standard output.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;

@@ -52,6 +52,7 @@ pub(crate) struct ConfigFile {
     public_submissions_enabled: Option<bool>,
     signature_ttl_seconds: Option<u32>,
     epoch_seconds: Option<u32>,
+    self_check_seconds: Option<u32>,
     max_upload_bytes: Option<usize>,
     max_code_bytes: Option<usize>,
     workers: Option<usize>,
@@ -95,6 +96,8 @@ pub(crate) struct Settings {
     pub signature_ttl_seconds: u32,
     /// Length of a reward epoch.
     pub epoch: EpochLength,
+    /// How often all decisions are taken again, seconds.
+    pub self_check_seconds: u32,
     /// Largest upload, bytes.
     pub max_upload_bytes: usize,
     /// Largest `code` of a JSON submission, bytes.
@@ -198,6 +201,13 @@ impl Settings {
                 .or(file.signature_ttl_seconds)
                 .unwrap_or(300),
             epoch: read.epoch(file.epoch_seconds)?,
+            self_check_seconds: within(
+                "self_check_seconds",
+                read.number("self_check_seconds", &["PRISM_SELF_CHECK_SECONDS"])?
+                    .or(file.self_check_seconds)
+                    .unwrap_or(86_400),
+                &(1..=u32::MAX),
+            )?,
             max_upload_bytes: read
                 .number("max_upload_bytes", &["PRISM_MAX_UPLOAD_BYTES"])?
                 .or(file.max_upload_bytes)

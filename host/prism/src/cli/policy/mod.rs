@@ -6,6 +6,7 @@ mod check;
 mod push;
 mod compose;
 mod activate;
+mod backtest;
 mod shadow;
 mod status;
 mod replay;
@@ -31,6 +32,14 @@ pub(super) enum Verb {
     Shadow(shadow::Shadow),
     /// Show how much a set that runs beside has answered, and where it disagrees.
     Diff(shadow::Diff),
+    /// Decide all of history again under a set: decisions, owners and every weight, before and after.
+    Backtest(backtest::Backtest),
+    /// Let a set decide about a share of the submissions.
+    Canary(backtest::Canary),
+    /// End a shadow or a canary.
+    Retire(backtest::Retire),
+    /// Score history again under the set in force, from a backtest: shown first, then let count.
+    Rescore(backtest::Rescore),
     /// Put a policy set in force, on every process that shares the database.
     Activate(activate::Arguments),
     /// Put the set before this one back in force.
@@ -54,6 +63,10 @@ pub(super) fn run(settings: Settings, verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Compose(arguments) => compose::run(&settings, arguments),
         Verb::Shadow(arguments) => shadow::shadow(&settings, arguments),
         Verb::Diff(arguments) => shadow::diff(&settings, arguments),
+        Verb::Backtest(arguments) => backtest::run(&settings, arguments),
+        Verb::Canary(arguments) => backtest::canary(&settings, arguments),
+        Verb::Retire(arguments) => backtest::retire(&settings, arguments),
+        Verb::Rescore(arguments) => backtest::rescore(&settings, arguments),
         Verb::Activate(arguments) => activate::run(&settings, arguments),
         Verb::Rollback(arguments) => activate::roll_back(&settings, arguments),
         Verb::Status(arguments) => status::status(&settings, arguments),
