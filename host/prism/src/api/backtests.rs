@@ -77,8 +77,8 @@ pub(super) async fn changes(
     let found = state.pipeline.store.backtest_changes(id, query.after, LIST_MAX).await?;
     let mut shown = Vec::with_capacity(found.len());
     for change in found {
-        let read: Change = serde_json::from_str(&change.change)
-            .map_err(|source| Problem::internal(&source))?;
+        let read: Change =
+            serde_json::from_str(&change.change).map_err(|source| Problem::internal(&source))?;
         shown.push(json!({
             "sequence": change.sequence,
             "submission_id": change.submission_id,
