@@ -233,7 +233,7 @@ impl Entropy for Counting {
     fn bytes32(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         let n = self.0.fetch_add(1, Ordering::Relaxed);
-        bytes.iter_mut().zip(n.to_be_bytes()).for_each(|(byte, of_n)| *byte = of_n);
+        bytes.iter_mut().zip(n.to_le_bytes()).for_each(|(byte, of_n)| *byte = of_n);
         bytes
     }
 }

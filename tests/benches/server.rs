@@ -6,9 +6,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prism_tests::{Prism, Settings, TOKEN};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -26,6 +29,7 @@ fn main() {
     start_times();
     runtime.block_on(throughput(16));
     runtime.block_on(throughput(96));
+    runtime.block_on(activations());
 }
 
 fn start_times() {
@@ -68,6 +72,86 @@ async fn throughput(connections: usize) {
         rates.get(ROUNDS / 2).expect("rounds"),
         resident_mb(&prism)
     );
+}
+
+/// A hundred activations while weights are asked for: how long until each has effect here and in another process
+/// on the database, how many answers a second there are meanwhile, and whether all are.
+async fn activations() {
+    const ACTIVATIONS: usize = 100;
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = Prism::start_in(folder.path(), &Settings::api_only());
+    let there = Prism::start_in(folder.path(), &Settings::api_only());
+    let first = loaded(&here).await;
+    let second = other_half_life(&here, &first).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking: Vec<_> =
+        (0..16).map(|_| tokio::spawn(weights_until(here.address(), Arc::clone(&stop)))).collect();
+    let begin = Instant::now();
+    let (mut at_once, mut followed) = (Vec::new(), Vec::new());
+    for index in 0..ACTIVATIONS {
+        let set = if index % 2 == 0 { &second } else { &first };
+        let begin = Instant::now();
+        let body = json!({"set": set, "reason": "a bench", "without_backtest": "a bench"});
+        let path = "/internal/v1/policies/activations";
+        let answer = here.internal("POST", path).json(&body).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        at_once.push(begin.elapsed());
+        // Every tenth is waited for, so that most follow in a row.
+        while index % 10 == 0 && loaded(&there).await != *set {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if index % 10 == 0 {
+            followed.push(begin.elapsed());
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    stop.store(true, Ordering::Relaxed);
+    let mut answers = 0_u32;
+    for task in asking {
+        answers += task.await.expect("no answer failed");
+    }
+    println!(
+        "{ACTIVATIONS} activations under {:.0} answers/s, none failed: in effect after {:.1} ms here, {} ms in another process (aim 1,000)",
+        f64::from(answers) / seconds,
+        median(&mut at_once).as_secs_f64() * 1e3,
+        median(&mut followed).as_millis(),
+    );
+}
+
+async fn loaded(prism: &Prism) -> String {
+    let active = prism.get_internal("/internal/v1/policies/active").await;
+    active["loaded"].as_str().expect("a digest").to_owned()
+}
+
+/// The set in force with another memory in its rewards; its digest.
+async fn other_half_life(prism: &Prism, set: &str) -> String {
+    let known = prism.get_internal(&format!("/internal/v1/policies/sets/{set}")).await;
+    let mut settings = known["slots"]["rewards"]["settings"].clone();
+    settings["half_life_epochs"] = json!(7);
+    let body = json!({"slots": {"rewards": {"settings": settings}}});
+    let request = prism.internal("POST", "/internal/v1/policies/sets").json(&body);
+    let made: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+    made["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// Asks for the weights over one connection until told to stop; how many answers came.
+async fn weights_until(address: String, stop: Arc<AtomicBool>) -> u32 {
+    let mut stream = TcpStream::connect(&address).await.expect("connected");
+    stream.set_nodelay(true).expect("no delay");
+    let request = format!(
+        "GET /internal/v1/get_weights HTTP/1.1\r\nHost: prism\r\nAuthorization: Bearer {TOKEN}\r\n\
+         X-Platform-Challenge-Slug: prism\r\n\r\n"
+    );
+    let mut answer = vec![0; 65_536];
+    let mut answers = 0;
+    while !stop.load(Ordering::Relaxed) {
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let got = stream.read(&mut answer).await.expect("an answer");
+        let text = answer.get(..got).expect("read");
+        assert!(text.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(text));
+        answers += 1;
+    }
+    answers
 }
 
 /// Sends different uploads over one connection for a round; how many were accepted.

@@ -1,25 +1,27 @@
 //! What is known of past submissions, in the order of acceptance: all that is needed to decide about them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prism_domain::ids::Digest;
 use prism_domain::ledger::{LedgerChange, OwnershipEvent};
+use prism_domain::policy::Slot;
 use prism_domain::submission::Submission;
 use prism_domain::time::Timestamp;
 use sqlx::QueryBuilder;
 
 use crate::codec::{SubmissionRow, bounded, from_json, parsed, submission_columns, verified};
+use crate::decisions::slot;
 use crate::dialect::Engine;
 use crate::error::StoreError;
 use crate::measurements::{MEASUREMENTS_MAX, MeasurementKind};
 use crate::open::Store;
 use crate::similarity::push_list;
 
-/// Measurements of which the last one counts.
-const SINGLE: [MeasurementKind; 6] = [
+/// Measurements of which the last one counts. Telemetry is not among them: it is the largest by far, and often
+/// not needed.
+const SINGLE: [MeasurementKind; 5] = [
     MeasurementKind::Facts,
     MeasurementKind::Review,
-    MeasurementKind::Telemetry,
     MeasurementKind::Evaluation,
     MeasurementKind::Report,
     MeasurementKind::Attribution,
@@ -33,14 +35,39 @@ const SEVERAL: [MeasurementKind; 2] =
 pub struct PastSubmission {
     /// The submission.
     pub submission: Submission,
-    /// Digest of the question of its last review; none where it was never reviewed.
-    pub review_question: Option<Digest>,
+    /// Whether it was trained and measured.
+    pub has_telemetry: bool,
+    /// What review and scaling said, oldest first.
+    pub decided: Vec<PastAnswer>,
     /// What it did to the ledger, oldest first.
     pub ownership: Vec<OwnershipEvent>,
     measurements: Vec<(String, Vec<u8>)>,
 }
 
+/// What a policy said of a past submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastAnswer {
+    /// Who.
+    pub slot: Slot,
+    /// Under which set.
+    pub policy_set: Digest,
+    /// Digest of what it was asked.
+    pub question: Digest,
+    /// What it said, JSON.
+    pub answer: String,
+}
+
 impl PastSubmission {
+    /// Adds a measurement that was read apart.
+    pub fn add(&mut self, kind: MeasurementKind, bytes: Vec<u8>) {
+        self.measurements.push((kind.as_str().to_owned(), bytes));
+    }
+
+    /// What a slot said last; none where it was never asked.
+    pub fn last_answer(&self, slot: Slot) -> Option<&PastAnswer> {
+        self.decided.iter().rfind(|answer| answer.slot == slot)
+    }
+
     /// The last measurement of that kind; none where there is none.
     pub fn measurement(&self, kind: MeasurementKind) -> Option<&[u8]> {
         self.all(kind).last()
@@ -54,7 +81,8 @@ impl PastSubmission {
 }
 
 impl Store {
-    /// Submissions after a place in the order of acceptance, up to and with `through`.
+    /// Submissions after a place in the order of acceptance, up to and with `through`; all that is known of them but
+    /// their own telemetry.
     pub async fn past_submissions(
         &self,
         after: i64,
@@ -78,10 +106,12 @@ impl Store {
         }
         let sequences: Vec<i64> = submissions.iter().map(|one| one.sequence).collect();
         let mut measurements = self.measured(&sequences).await?;
-        let questions = self.review_questions(&sequences).await?;
+        let mut decided = self.past_answers(&sequences).await?;
+        let trained = self.trained(&sequences).await?;
         let mut ownership = self.owned_by(&submissions).await?;
         let past = submissions.into_iter().map(|submission| PastSubmission {
-            review_question: questions.get(&submission.sequence).copied(),
+            has_telemetry: trained.contains(&submission.sequence),
+            decided: decided.remove(&submission.sequence).unwrap_or_default(),
             measurements: measurements.remove(&submission.sequence).unwrap_or_default(),
             ownership: ownership.remove(&submission.id.to_string()).unwrap_or_default(),
             submission,
@@ -115,20 +145,38 @@ impl Store {
         Ok(found)
     }
 
-    async fn review_questions(
+    async fn past_answers(
         &self,
         sequences: &[i64],
-    ) -> Result<BTreeMap<i64, Digest>, StoreError> {
+    ) -> Result<BTreeMap<i64, Vec<PastAnswer>>, StoreError> {
         let mut query = QueryBuilder::<Engine>::new(
-            "SELECT submission, input FROM decisions WHERE slot = 'review' AND submission IN ",
+            "SELECT submission, slot, policy_set, input, answer FROM decisions \
+             WHERE slot IN ('review', 'scaling') AND submission IN ",
         );
         push_list(&mut query, sequences);
         query.push(" ORDER BY sequence");
-        let rows: Vec<(i64, String)> = query.build_query_as().fetch_all(&self.readers).await?;
-        let read = |(submission, input): (i64, String)| {
-            Ok((submission, parsed("question digest", &input)?))
-        };
-        rows.into_iter().map(read).collect()
+        let rows: Vec<(i64, String, String, String, String)> =
+            query.build_query_as().fetch_all(&self.readers).await?;
+        let mut found: BTreeMap<i64, Vec<PastAnswer>> = BTreeMap::new();
+        for (submission, name, policy_set, input, answer) in rows {
+            let said = PastAnswer {
+                slot: slot(&name)?,
+                policy_set: parsed("policy set", &policy_set)?,
+                question: parsed("question digest", &input)?,
+                answer,
+            };
+            found.entry(submission).or_default().push(said);
+        }
+        Ok(found)
+    }
+
+    async fn trained(&self, sequences: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
+        let mut query = QueryBuilder::<Engine>::new(
+            "SELECT DISTINCT submission FROM measurements WHERE kind = 'telemetry' AND submission IN ",
+        );
+        push_list(&mut query, sequences);
+        let rows: Vec<(i64,)> = query.build_query_as().fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|(sequence,)| sequence).collect())
     }
 
     async fn owned_by(

@@ -40,7 +40,7 @@ pub use codec::LIST_MAX;
 pub use decisions::{DecisionRecord, PackedQuestion, QUESTION_MAX_BYTES, StoredDecision};
 pub use error::StoreError;
 pub use events::LoggedEvent;
-pub use history::PastSubmission;
+pub use history::{PastAnswer, PastSubmission};
 pub use jobs::{AttemptRule, Claim};
 pub use ledger::{FamilyTests, RESEMBLING_MAX, ResemblingFamily, ranked};
 pub use measurements::{MEASUREMENTS_MAX, MeasurementKind};

@@ -29,6 +29,22 @@ use crate::outcome::StageError;
 use crate::reason::summarised;
 use crate::rematch::rematches_of;
 
+/// A submission to decide again.
+pub(crate) struct Asked {
+    pub(crate) past: PastSubmission,
+    /// The question of its review; none where it was never reviewed.
+    pub(crate) question: Option<Vec<u8>>,
+    pub(crate) reused: Reused,
+}
+
+/// Slots whose stored answer is that of the very revision that would be asked: asking again brings the same bytes, as
+/// the replay proves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reused {
+    pub(crate) review: bool,
+    pub(crate) scaling: bool,
+}
+
 /// The instant whose history is decided again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Snapshot {
@@ -88,11 +104,11 @@ impl Fold {
     /// When the host gave up a call, or something that was stored cannot be read.
     pub(crate) fn step(
         &mut self,
-        past: &PastSubmission,
-        question: Option<&[u8]>,
+        asked: &Asked,
         policies: &dyn PolicySet,
         snapshot: Snapshot,
     ) -> Result<Option<Change>, StageError> {
+        let past = &asked.past;
         let submission = &past.submission;
         self.tally.submissions += 1;
         if !submission.state.is_final() || submission.updated_at > snapshot.at {
@@ -100,7 +116,7 @@ impl Fold {
             return Ok(None);
         }
         let before = Outcome::of(submission);
-        let ending = self.ending(past, question, policies)?;
+        let ending = self.ending(asked, policies)?;
         if let Outcome::Completed { final_score, .. } = ending.outcome
             && submission.epoch == snapshot.epoch
         {
@@ -124,30 +140,21 @@ impl Fold {
         self.ledger.view(epoch, length, &self.scores)
     }
 
-    fn ending(
-        &mut self,
-        past: &PastSubmission,
-        question: Option<&[u8]>,
-        policies: &dyn PolicySet,
-    ) -> Result<Ending, StageError> {
+    fn ending(&mut self, asked: &Asked, policies: &dyn PolicySet) -> Result<Ending, StageError> {
+        let past = &asked.past;
         let before = Outcome::of(&past.submission);
         // What never came to a review ended by no policy.
-        let Some(question) = question else { return Ok(Ending::plain(before)) };
-        let mut question: ReviewInput = serde_json::from_slice(question)
-            .map_err(|_source| StageError::Missing { what: "question of the review" })?;
-        question.neighbours.retain(|one| !self.refused.contains(&one.submission_id));
-        let verdict = match policies.review(&question) {
-            Ok(decided) => decided.answer,
+        let Some(question) = &asked.question else { return Ok(Ending::plain(before)) };
+        let verdict = match self.reviewed(asked, question, policies)? {
+            Ok(verdict) => verdict,
             Err(fault) => return self.faulty(Slot::Review, &fault),
         };
-        self.tally.compare(Slot::Review, &verdict, past.measurement(MeasurementKind::Review));
-        let measured = past.measurement(MeasurementKind::Telemetry);
         match verdict.decision {
             ReviewDecision::Reject => {
                 return Ok(Ending::rejected(summarised(&verdict.findings, "rejected by review")));
             }
             // An operator looked at it, or nobody has.
-            ReviewDecision::Hold if measured.is_some() => self.tally.resolutions_kept += 1,
+            ReviewDecision::Hold if past.has_telemetry => self.tally.resolutions_kept += 1,
             ReviewDecision::Hold if past.submission.state == State::Rejected => {
                 return Ok(Ending::plain(before));
             }
@@ -157,19 +164,73 @@ impl Fold {
             }
             ReviewDecision::Accept => {}
         }
-        let Some(raw) = measured else { return self.without_telemetry(past, before) };
-        let telemetry =
-            Telemetry::parse(raw).map_err(|_source| StageError::Missing { what: "telemetry" })?;
-        let report = match policies.analyse(&ScalingInput { telemetry }) {
-            Ok(decided) => decided.answer,
+        if !past.has_telemetry {
+            return self.without_telemetry(past, before);
+        }
+        let report = match self.analysed(asked, policies)? {
+            Ok(report) => report,
             Err(fault) => return self.faulty(Slot::Scaling, &fault),
         };
-        self.tally.compare(Slot::Scaling, &report, past.measurement(MeasurementKind::Report));
         if report.outcome == ScalingOutcome::Rejected {
             let reason = summarised(&report.findings, "rejected by the measurements");
             return Ok(Ending { report: Some(report), ..Ending::rejected(reason) });
         }
         self.attributed(past, report, policies)
+    }
+
+    fn reviewed(
+        &mut self,
+        asked: &Asked,
+        question: &[u8],
+        policies: &dyn PolicySet,
+    ) -> Result<Result<Verdict, PolicyFault>, StageError> {
+        let missing = |_source| StageError::Missing { what: "question of the review" };
+        let stored = asked.past.measurement(MeasurementKind::Review);
+        // Who was refused here was a neighbour there.
+        if asked.reused.review && self.refused.is_empty() {
+            return self.reuse(Slot::Review, stored);
+        }
+        let mut question: ReviewInput = serde_json::from_slice(question).map_err(missing)?;
+        question.neighbours.retain(|one| !self.refused.contains(&one.submission_id));
+        let decided = policies.review(&question);
+        Ok(decided.map(|decided| {
+            self.tally.compare(Slot::Review, &decided.answer, stored);
+            decided.answer
+        }))
+    }
+
+    fn analysed(
+        &mut self,
+        asked: &Asked,
+        policies: &dyn PolicySet,
+    ) -> Result<Result<Report, PolicyFault>, StageError> {
+        let missing = || StageError::Missing { what: "telemetry" };
+        let stored = asked.past.measurement(MeasurementKind::Report);
+        if asked.reused.scaling {
+            return self.reuse(Slot::Scaling, stored);
+        }
+        let raw = asked.past.measurement(MeasurementKind::Telemetry).ok_or_else(missing)?;
+        let telemetry = Telemetry::parse(raw).map_err(|_source| missing())?;
+        let decided = policies.analyse(&ScalingInput { telemetry });
+        Ok(decided.map(|decided| {
+            self.tally.compare(Slot::Scaling, &decided.answer, stored);
+            decided.answer
+        }))
+    }
+
+    /// The stored answer of the very revision that would be asked.
+    fn reuse<T: DeserializeOwned>(
+        &mut self,
+        slot: Slot,
+        stored: Option<&[u8]>,
+    ) -> Result<Result<T, PolicyFault>, StageError> {
+        let missing = StageError::Missing { what: "answer" };
+        let answer = stored.and_then(|bytes| serde_json::from_slice(bytes).ok()).ok_or(missing)?;
+        let tally = self.tally.slot(slot);
+        tally.asked += 1;
+        tally.same += 1;
+        tally.reused += 1;
+        Ok(Ok(answer))
     }
 
     /// Accepted, but nothing was measured: what the review refused then would have to be trained, the rest failed

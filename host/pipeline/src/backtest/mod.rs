@@ -6,16 +6,20 @@ mod fold;
 mod ledger;
 mod report;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prism_domain::policy::{PolicyFault, PolicySet};
+use prism_domain::ids::Digest;
+use prism_domain::policy::{PolicyFault, PolicySet, Slot};
 use prism_store::{
-    BacktestClaim, BacktestStep, MeasurementKind, PastSubmission, Restated, Restatement, StoreError,
+    BacktestClaim, BacktestStep, MeasurementKind, PastAnswer, PastSubmission, Restated,
+    Restatement, StoreError,
 };
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use self::fold::{Fold, Snapshot};
+use self::fold::{Asked, Fold, Reused, Snapshot};
 pub use self::report::{
     BacktestReport, Change, Distance, Outcome, OwnerChange, SlotTally, Tally, WeightRow, Weights,
 };
@@ -35,9 +39,6 @@ const IDLE_MS: u64 = 500;
 /// How long a backtest rests after a fault of ours, milliseconds; and how often that may happen in a row.
 const REST_MS: u64 = 2_000;
 const FAULTS_MAX: u32 = 3;
-
-/// A submission to decide again, with the question of its review.
-type Asked = (PastSubmission, Option<Vec<u8>>);
 
 /// How a turn at a backtest ended.
 enum Turn {
@@ -145,15 +146,17 @@ impl Pipeline {
         let snapshot = Snapshot { at: backtest.at, epoch: claim.ledger_view.epoch };
         let (mut position, mut tried) = (backtest.position, backtest.tried);
         let (mut changes, mut kept_at) = (Vec::new(), self.clock.now());
-        let mut page = self.page(position, backtest.through).await?;
-        while let Some((last, _)) = page.last() {
-            let next = last.submission.sequence;
+        let mut revisions = Revisions::of(backtest.policy_set);
+        let mut page = self.page(position, backtest.through, &mut revisions).await?;
+        while let Some(last) = page.last() {
+            let next = last.past.submission.sequence;
             tried += page.len() as u64;
             let set = Arc::clone(&policies);
             let decided =
                 on_blocking_thread(move || decide_page(fold, &page, set.as_ref(), snapshot));
             // The next page is read while this one is decided.
-            let (decided, read) = tokio::join!(decided, self.page(next, backtest.through));
+            let (decided, read) =
+                tokio::join!(decided, self.page(next, backtest.through, &mut revisions));
             let (after, new_changes) = decided??;
             (fold, page, position) = (after, read?, next);
             changes.extend(new_changes);
@@ -176,17 +179,70 @@ impl Pipeline {
         Ok(Turn::Done)
     }
 
-    async fn page(&self, after: i64, through: i64) -> Result<Vec<Asked>, StageError> {
-        let past = self.store.past_submissions(after, through, PAGE).await?;
-        let mut asked = Vec::with_capacity(past.len());
-        for submission in past {
-            let question = match submission.review_question {
-                Some(digest) => self.store.question(digest).await?,
+    async fn page(
+        &self,
+        after: i64,
+        through: i64,
+        revisions: &mut Revisions,
+    ) -> Result<Vec<Asked>, StageError> {
+        let page = self.store.past_submissions(after, through, PAGE).await?;
+        let mut asked = Vec::with_capacity(page.len());
+        for mut past in page {
+            let question = match past.last_answer(Slot::Review) {
+                Some(answer) => self.store.question(answer.question).await?,
                 None => None,
             };
-            asked.push((submission, question));
+            let (review, report) = (MeasurementKind::Review, MeasurementKind::Report);
+            let reused = Reused {
+                review: self.is_reused(&past, Slot::Review, review, revisions).await?,
+                scaling: self.is_reused(&past, Slot::Scaling, report, revisions).await?,
+            };
+            let rematched = past.all(MeasurementKind::IncumbentTelemetry).next().is_some();
+            if past.has_telemetry && (rematched || !reused.scaling) {
+                let kind = MeasurementKind::Telemetry;
+                if let Some(raw) = self.store.measurement(past.submission.id, kind).await? {
+                    past.add(kind, raw);
+                }
+            }
+            asked.push(Asked { past, question, reused });
         }
         Ok(asked)
+    }
+
+    /// Whether what is stored is what a set with the candidate's very revision of that slot said.
+    async fn is_reused(
+        &self,
+        past: &PastSubmission,
+        slot: Slot,
+        kind: MeasurementKind,
+        revisions: &mut Revisions,
+    ) -> Result<bool, StageError> {
+        let Some(stored) = past.measurement(kind) else { return Ok(false) };
+        let said = |one: &&PastAnswer| one.slot == slot && one.answer.as_bytes() == stored;
+        let Some(said) = past.decided.iter().rfind(said) else { return Ok(false) };
+        let candidate = revisions.candidate;
+        let then = self.revision(said.policy_set, slot, revisions).await?;
+        let now = self.revision(candidate, slot, revisions).await?;
+        Ok(now.is_some() && then == now)
+    }
+
+    /// What fills a slot of a set: component, settings, limits and profile, as canonical JSON.
+    async fn revision(
+        &self,
+        policy_set: Digest,
+        slot: Slot,
+        revisions: &mut Revisions,
+    ) -> Result<Option<String>, StageError> {
+        if !revisions.known.contains_key(&policy_set) {
+            let stored = self.store.policy_set(policy_set).await?;
+            let manifest: Option<BTreeMap<String, Value>> =
+                stored.and_then(|set| serde_json::from_str(&set.canonical).ok());
+            let slots = manifest.unwrap_or_default().into_iter();
+            let slots = slots.map(|(slot, revision)| (slot, revision.to_string())).collect();
+            revisions.known.insert(policy_set, slots);
+        }
+        let known = revisions.known.get(&policy_set);
+        Ok(known.and_then(|slots| slots.get(slot.as_str())).cloned())
     }
 
     async fn backtest_report(
@@ -280,6 +336,18 @@ fn read_change(text: &str) -> Option<prism_store::RescoredSubmission> {
     })
 }
 
+/// What fills the slots of the sets that history was decided under, and which set is the candidate.
+struct Revisions {
+    candidate: Digest,
+    known: BTreeMap<Digest, BTreeMap<String, String>>,
+}
+
+impl Revisions {
+    const fn of(candidate: Digest) -> Self {
+        Self { candidate, known: BTreeMap::new() }
+    }
+}
+
 type Decided = (Fold, Vec<(i64, String)>);
 
 fn decide_page(
@@ -289,11 +357,11 @@ fn decide_page(
     snapshot: Snapshot,
 ) -> Result<Decided, StageError> {
     let mut changes = Vec::new();
-    for (past, question) in page {
-        if let Some(change) = fold.step(past, question.as_deref(), policies, snapshot)? {
+    for asked in page {
+        if let Some(change) = fold.step(asked, policies, snapshot)? {
             let change = serde_json::to_string(&change)
                 .map_err(|_source| StageError::Missing { what: "change" })?;
-            changes.push((past.submission.sequence, change));
+            changes.push((asked.past.submission.sequence, change));
         }
     }
     Ok((fold, changes))

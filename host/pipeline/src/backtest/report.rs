@@ -91,6 +91,8 @@ pub struct SlotTally {
     pub differs: u64,
     /// No answer: a trap, a limit, a refusal.
     pub fault: u64,
+    /// Of the same: not asked again, because the very component with the very settings and limits said it.
+    pub reused: u64,
 }
 
 /// What was decided again, and what could not be.
