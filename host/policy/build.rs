@@ -8,13 +8,15 @@
 #[path = "src/inspect.rs"]
 #[allow(unreachable_pub, reason = "the library exports what the build script only uses")]
 mod inspect;
+#[path = "src/encode.rs"]
+#[allow(unreachable_pub, reason = "the library exports what the build script only uses")]
+mod encode;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use wit_component::ComponentEncoder;
-
+use encode::componentize;
 use inspect::{Refusal, Wit, World};
 
 /// The target of every guest: no operating system, hence no imports but those of the world.
@@ -95,7 +97,7 @@ fn watch(workspace: &Path) {
     for path in paths {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for own in ["build.rs", "src/inspect.rs"] {
+    for own in ["build.rs", "src/inspect.rs", "src/encode.rs"] {
         println!("cargo::rerun-if-changed={own}");
     }
 }
@@ -150,14 +152,6 @@ fn cargo_home() -> Option<PathBuf> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))
-}
-
-fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|why| format!("not a component: {why:#}"))
 }
 
 fn refused(package: &str, refusal: &Refusal) -> String {

@@ -84,6 +84,25 @@ impl Catalog {
     /// Looks at a component, binds it with the settings that it comes with, and puts the cases of its slot to
     /// it, twice each. With `slot` it must fit that one, else the first that it fits is taken.
     pub fn admit(&self, slot: Option<Slot>, wasm: &[u8]) -> Result<Admitted, AdmissionError> {
+        let (slot, changed) = self.fill(slot, wasm)?;
+        let cases = conform(&changed, slot)?;
+        let settings = changed.manifest().0.get(&slot).map(|revision| &revision.settings);
+        Ok(Admitted {
+            digest: Digest::of(wasm),
+            slot,
+            info: changed.info(slot).clone(),
+            default_settings: settings.map(crate::settings::canonical_json).unwrap_or_default(),
+            cases,
+        })
+    }
+
+    /// Binds a component to its slot, with the settings that it comes with, beside the other four of the set
+    /// in force; nothing is put in force. With `slot` it must fit that one, else the first that it fits is taken.
+    pub fn fill(
+        &self,
+        slot: Option<Slot>,
+        wasm: &[u8],
+    ) -> Result<(Slot, Arc<LoadedSet>), AdmissionError> {
         let slot = self.fitting(slot, wasm)?;
         let digest = Digest::of(wasm);
         let change = Change { component: Some(digest), settings: None, limits: None };
@@ -93,15 +112,7 @@ impl Catalog {
                 (wanted == digest).then(|| wasm.to_vec())
             })
             .map_err(|error| error.source)?;
-        let cases = conform(&changed, slot)?;
-        let settings = changed.manifest().0.get(&slot).map(|revision| &revision.settings);
-        Ok(Admitted {
-            digest,
-            slot,
-            info: changed.info(slot).clone(),
-            default_settings: settings.map(crate::settings::canonical_json).unwrap_or_default(),
-            cases,
-        })
+        Ok((slot, changed))
     }
 
     /// Only looks: size, imports and shape. Nothing is compiled.

@@ -27,10 +27,12 @@ pub(crate) const INSTANCES_MAX: u32 = 64;
 pub(crate) const MEMORY_CEILING_BYTES: usize = 512 << 20;
 /// Elements that one table may hold.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Core modules that one component may be made of.
-pub(crate) const CORE_INSTANCES_MAX: u32 = 16;
-/// Memories that one component may have.
+/// Core modules that one component may be made of. One with `CPython` in it has 38 and some that the engine adds.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
+/// Memories that one component may have, each of its modules one at most.
 pub(crate) const MEMORIES_MAX: u32 = 4;
+/// Memories for which there is room when all components are alive: those with `QuickJS` have three each.
+const MEMORIES_TOTAL: u32 = INSTANCES_MAX * 3;
 /// Tables that one component may have.
 pub(crate) const TABLES_MAX: u32 = 16;
 
@@ -96,7 +98,9 @@ fn config() -> Config {
         .wasm_relaxed_simd(false)
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // Not for guests' sake: where a component is made of several, as those with `QuickJS` are, the engine
+        // passes values on by code of its own that sees the memories of both sides. All count against one limit.
+        .wasm_multi_memory(true)
         .wasm_wide_arithmetic(false)
         .wasm_custom_page_sizes(false)
         .shared_memory(false)
@@ -114,8 +118,8 @@ fn pool() -> PoolingAllocationConfig {
         KEEP_RESIDENT_BLINDLY_BYTES
     };
     pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * 4)
-        .total_memories(INSTANCES_MAX)
+        .total_core_instances(INSTANCES_MAX * CORE_INSTANCES_MAX)
+        .total_memories(MEMORIES_TOTAL)
         .total_tables(INSTANCES_MAX * 3)
         .max_core_instances_per_component(CORE_INSTANCES_MAX)
         .max_memories_per_component(MEMORIES_MAX)

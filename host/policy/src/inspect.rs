@@ -85,7 +85,7 @@ impl Refusal {
 }
 
 /// The interfaces of this host: the main package first, then what it and the slots depend on.
-const WIT_SOURCES: [(&str, &str); 8] = [
+pub(crate) const WIT_SOURCES: [(&str, &str); 8] = [
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("types.wit", include_str!("../../../wit/deps/types.wit")),
     ("plugin.wit", include_str!("../../../wit/deps/plugin.wit")),

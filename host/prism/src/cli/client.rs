@@ -10,8 +10,8 @@ use super::bundle::Bundle;
 /// Longest wait for an answer, seconds: what Platform allows an upload.
 const TIMEOUT_S: u64 = 30;
 
-/// Longest wait for what an operator asks, seconds.
-const OPERATE_TIMEOUT_S: u64 = 180;
+/// Longest wait for what an operator asks, seconds: longer than a server lets a component compile.
+const OPERATE_TIMEOUT_S: u64 = 400;
 
 /// A server and the token that it knows us by.
 pub(super) struct Client {

@@ -2,6 +2,15 @@
 
 mod remote;
 mod slot;
+mod project;
+mod toolchain;
+mod subject;
+mod difference;
+mod new;
+mod build;
+mod test;
+mod run;
+mod bench;
 mod check;
 mod push;
 mod compose;
@@ -20,6 +29,16 @@ use crate::config::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Make a project of a small policy that works, to be changed into what is wanted.
+    New(new::Arguments),
+    /// Build a project's component with the toolchain of its language.
+    Build(build::Arguments),
+    /// Ask a component the questions of its cases in the real sandbox and compare the answers.
+    Test(test::Arguments),
+    /// Ask a component one question; print the answer, what it logged and what it cost.
+    Run(run::Arguments),
+    /// Measure what the cases of a component cost: time, fuel, compilation.
+    Bench(bench::Arguments),
     /// Tell the server's verdict on a component, offline: its shape, its settings, the cases of its slot.
     Check(check::Check),
     /// Show the interfaces of a component as text; nothing of it is run.
@@ -57,6 +76,11 @@ pub(super) enum Verb {
 
 pub(super) fn run(settings: Settings, verb: &Verb) -> anyhow::Result<ExitCode> {
     match verb {
+        Verb::New(arguments) => new::run(arguments),
+        Verb::Build(arguments) => build::run(arguments),
+        Verb::Test(arguments) => test::run(&settings, arguments),
+        Verb::Run(arguments) => run::run(&settings, arguments),
+        Verb::Bench(arguments) => bench::run(&settings, arguments),
         Verb::Check(arguments) => check::check(&settings, arguments),
         Verb::Inspect(arguments) => check::inspect(arguments),
         Verb::Push(arguments) => push::run(&settings, arguments),
