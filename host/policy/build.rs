@@ -8,6 +8,10 @@
 #[path = "src/inspect.rs"]
 #[allow(unreachable_pub, reason = "the library exports what the build script only uses")]
 mod inspect;
+#[path = "src/shape.rs"]
+mod shape;
+#[path = "src/versions.rs"]
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -95,7 +99,7 @@ fn watch(workspace: &Path) {
     for path in paths {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for own in ["build.rs", "src/inspect.rs"] {
+    for own in ["build.rs", "src/inspect.rs", "src/shape.rs", "src/versions.rs"] {
         println!("cargo::rerun-if-changed={own}");
     }
 }

@@ -10,6 +10,7 @@
 mod guests;
 mod kit;
 mod faults;
+mod limits;
 mod loading;
 mod code_cache;
 mod cases;
