@@ -14,4 +14,5 @@ mod limits;
 mod loading;
 mod code_cache;
 mod cases;
+mod frozen;
 mod reader;
