@@ -33,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 24] = [
+const INTERNAL: [Described; 27] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route(
         "post",
@@ -50,10 +50,13 @@ const INTERNAL: [Described; 24] = [
         "A component and its settings schema",
     ),
     route("get", "/internal/v1/policies/components/{digest}/wit", "Its interfaces as text"),
+    route("get", "/internal/v1/policies/component-log", "Who brought and signed what; `after`"),
     route("post", "/internal/v1/policies/sets", "Compose a policy set"),
     route("get", "/internal/v1/policies/sets/{digest}", "A policy set and its state"),
     route("post", "/internal/v1/policies/sets/{digest}/shadow", "Let a set run beside"),
     route("get", "/internal/v1/policies/sets/{digest}/shadow", "What it said; `after`"),
+    route("post", "/internal/v1/policies/sets/{digest}/revoke", "Never load a set again"),
+    route("post", "/internal/v1/policies/sets/{digest}/release", "Let a set out of quarantine"),
     route("get", "/internal/v1/policies/active", "The policy set in force"),
     route("post", "/internal/v1/policies/activations", "Put a policy set in force"),
     route("post", "/internal/v1/policies/rollback", "Put the set before this one back in force"),
@@ -139,7 +142,7 @@ fn operation(described: &Described, internal: bool) -> Value {
     let security = if internal { json!([{"platform": []}]) } else { json!([]) };
     let mut operation = json!({
         "summary": described.summary,
-        "parameters": parameters(described.path),
+        "parameters": parameters(described),
         "security": security,
         "responses": {
             "200": {"description": "As summarised", "content": {"application/json": {"schema": {}}}},
@@ -154,8 +157,8 @@ fn operation(described: &Described, internal: bool) -> Value {
 }
 
 /// What a route reads besides its body.
-fn parameters(path: &str) -> Vec<Value> {
-    let mut list = Vec::new();
+fn parameters(described: &Described) -> Vec<Value> {
+    let (path, mut list) = (described.path, Vec::new());
     if path.contains("{id}") {
         list.push(parameter("path", "id", true, &json!({"type": "string", "format": "uuid"})));
     }
@@ -179,6 +182,9 @@ fn parameters(path: &str) -> Vec<Value> {
             list.push(parameter("header", "X-Nonce", true, &bounded));
             list.push(parameter("header", "X-Timestamp", true, &text));
             list.push(parameter("header", "Idempotency-Key", false, &bounded));
+        }
+        "/internal/v1/policies/components" if described.method == "post" => {
+            list.push(parameter("header", "X-Component-Signature", false, &text));
         }
         "/internal/v1/bridge/submissions" => {
             list.push(parameter("header", "X-Platform-Verified-Hotkey", true, &bounded));
