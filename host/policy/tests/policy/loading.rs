@@ -75,6 +75,7 @@ fn component_of_another_world_is_refused() {
     assert_eq!(refused(Slot::Rewards, thresholds), "component-wrong-world");
 }
 
+/// WAS-FLT-03: another policy cannot be called from within one.
 #[test]
 fn import_of_anything_but_the_log_is_refused() {
     let network = component(REACHES_OUT, "evil:net@1.0.0", "reacher", &[NETWORK_WIT]);
