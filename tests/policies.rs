@@ -23,7 +23,7 @@ fn people() -> Settings {
         format!("  - {{name: {name}, scope: {scope}, token_sha256: {digest}}}\n")
     };
     let file = format!(
-        "people:\n{}{}{}",
+        "unsigned_components: allow\npeople:\n{}{}{}",
         person("vera", "viewer"),
         person("rosa", "researcher"),
         person("olga", "operator")
@@ -258,8 +258,17 @@ async fn a_set_that_fails_is_quarantined_and_what_it_held_goes_on() {
     let path = format!("/sets/{}", starved["digest"].as_str().expect("a digest"));
     assert_eq!(granted(asked(&prism, "vera", "GET", &path)).await["state"], "quarantined");
     let body = json!({"set": starved["digest"], "reason": "again", "without_backtest": "a test"});
-    refused(asked(&prism, "olga", "POST", "/activations").json(&body), 409, "illegal-transition")
-        .await;
+    let again = asked(&prism, "olga", "POST", "/activations").json(&body);
+    refused(again, 409, "policy-set-quarantined").await;
+    let undo = asked(&prism, "olga", "POST", "/rollback").json(&json!({"reason": "once more"}));
+    let problem = refused(undo, 409, "policy-set-quarantined").await;
+    assert!(problem["detail"].as_str().is_some_and(|text| text.contains("policy release")));
+    let let_out = |who: &str| {
+        asked(&prism, who, "POST", &format!("{path}/release")).json(&json!({"reason": "more fuel"}))
+    };
+    refused(let_out("rosa"), 403, "scope-missing").await;
+    assert_eq!(granted(let_out("olga")).await["state"], "checked");
+    refused(let_out("olga"), 409, "illegal-transition").await;
 }
 
 /// Sends what review refuses, which is quickly done, and waits for that.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wit_parser::{Docs, Resolve, TypeDefKind};
+use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem};
 
 /// The longest source file, in lines.
 const LINES_MAX: usize = 600;
@@ -51,6 +51,24 @@ fn every_wit_item_is_documented() {
         }
     }
     assert!(bare.is_empty(), "undocumented WIT items: {bare:?}");
+}
+
+/// WAS-FLT-03: the only function that the host offers takes text and gives nothing, so no call from the host into
+/// a policy can lead back into the host and from there into a policy.
+#[test]
+fn worlds_import_the_log_and_nothing_else() {
+    let mut resolve = Resolve::new();
+    resolve.push_dir(root().join("wit")).expect("the WIT is valid");
+    let mut imported = std::collections::BTreeSet::new();
+    for (_, world) in &resolve.worlds {
+        for (key, item) in &world.imports {
+            let WorldItem::Interface { id, .. } = item else { panic!("{key:?} is no interface") };
+            let name = resolve.name_world_key(key);
+            let functions = resolve.interfaces[*id].functions.values();
+            imported.extend(functions.map(|function| format!("{name}.{}", function.name)));
+        }
+    }
+    assert_eq!(imported.into_iter().collect::<Vec<_>>(), ["prism:plugin/log@1.0.0.write"]);
 }
 
 #[test]

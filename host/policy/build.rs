@@ -11,6 +11,10 @@ mod inspect;
 #[path = "src/encode.rs"]
 #[allow(unreachable_pub, reason = "the library exports what the build script only uses")]
 mod encode;
+#[path = "src/shape.rs"]
+mod shape;
+#[path = "src/versions.rs"]
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -97,7 +101,7 @@ fn watch(workspace: &Path) {
     for path in paths {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for own in ["build.rs", "src/inspect.rs", "src/encode.rs"] {
+    for own in ["build.rs", "src/inspect.rs", "src/encode.rs", "src/shape.rs", "src/versions.rs"] {
         println!("cargo::rerun-if-changed={own}");
     }
 }

@@ -16,8 +16,13 @@ mod json_body;
 mod upload;
 mod hotkey;
 mod signature;
+mod component_signature;
 
 pub use archive::{ArchiveEntry, read_archive};
+pub use component_signature::{
+    ComponentSignature, ComponentSignatureError, PolicyKeyError, PolicyKeys, PolicySigner,
+    VerifiedSignature, component_statement,
+};
 pub use fields::{FieldError, Location};
 pub use hotkey::{HotkeyError, parse_hotkey, public_key_of};
 pub use limits::{ArchiveLimits, PLATFORM_BODY_BYTES, UploadLimits};

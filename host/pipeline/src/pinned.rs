@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prism_domain::ids::Digest;
+use prism_domain::lifecycle::SetState;
 use prism_domain::policy::PolicySet;
 use prism_store::Claim;
 
@@ -33,12 +34,16 @@ impl Pipeline {
         Ok(taken.map(|canary| canary.policy_set))
     }
 
-    /// The set of that digest, from memory or from the database; none when it is not stored, or when this
-    /// build cannot load it.
+    /// The set of that digest, from memory or from the database; none when it is not stored, when it was
+    /// revoked, or when this build cannot load it.
     pub(crate) async fn set_of(
         &self,
         digest: Digest,
     ) -> Result<Option<Arc<dyn PolicySet>>, StageError> {
+        if self.store.set_state(digest).await? == Some(SetState::Revoked) {
+            tracing::warn!(policy_set = %digest, "the policy set was revoked; it is not loaded");
+            return Ok(None);
+        }
         if let Some(set) = self.policies.find(digest) {
             return Ok(Some(set));
         }

@@ -167,7 +167,9 @@ impl Pipeline {
             set
         };
         let Some(set) = set else {
-            return unknown("the policy set is not stored, or cannot be loaded any more");
+            return unknown(
+                "the policy set is not stored, was revoked, or cannot be loaded any more",
+            );
         };
         let now = on_blocking_thread(move || ask(set.as_ref(), slot, &question)).await?;
         Ok(compared(logged, now))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prism_domain::ids::Digest;
-use prism_domain::policy::{Decided, PolicySet};
+use prism_domain::policy::{Decided, FaultClass, PolicyFault, PolicySet};
 use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::time::{EpochId, Timestamp};
 use prism_store::{PackedQuestion, WeightsSnapshot};
@@ -66,9 +66,13 @@ impl Pipeline {
         policies: Arc<dyn PolicySet>,
         now: Timestamp,
     ) -> Result<CurrentWeights, StageError> {
-        let epoch = view.epoch;
-        let decided: Decided<WeightVector> =
-            on_blocking_thread(move || policies.weigh(&view)).await??;
+        let (epoch, policy_set) = (view.epoch, policies.digest());
+        let weighed: Result<Decided<WeightVector>, PolicyFault> =
+            on_blocking_thread(move || policies.weigh(&view)).await?;
+        let decided = match weighed {
+            Ok(decided) => decided,
+            Err(fault) => return Err(self.noted(policy_set, epoch, fault, now).await.into()),
+        };
         let question = PackedQuestion::of(&decided.question)?;
         let snapshot = WeightsSnapshot {
             epoch,
@@ -79,6 +83,22 @@ impl Pipeline {
         };
         self.store.put_weights_snapshot(&snapshot, question).await?;
         Ok(CurrentWeights::of(snapshot, false))
+    }
+
+    /// Counts a fault of the policy against its set. That the host gave up says nothing about the policy.
+    async fn noted(
+        &self,
+        policy_set: Digest,
+        epoch: EpochId,
+        fault: PolicyFault,
+        now: Timestamp,
+    ) -> PolicyFault {
+        if fault.class != FaultClass::HostGuard
+            && let Err(error) = self.store.note_rewards_fault(policy_set, epoch, &fault, now).await
+        {
+            tracing::error!(code = error.code(), %error, "a fault of the rewards policy cannot be noted");
+        }
+        fault
     }
 }
 

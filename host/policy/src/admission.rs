@@ -10,7 +10,7 @@ use prism_domain::policy::Slot;
 
 use crate::bound::{BindError, PolicyInfo};
 use crate::catalog::Catalog;
-use crate::inspect::Refusal;
+use crate::inspect::{Refusal, Wit};
 use crate::limits::Limits;
 use crate::manifest::SetManifest;
 use crate::policy_set::{LoadedSet, SetError};
@@ -112,6 +112,11 @@ impl Catalog {
                 (wanted == digest).then(|| wasm.to_vec())
             })
             .map_err(|error| error.source)?;
+        let info = changed.info(slot);
+        if !info.has_semantic_version() {
+            let why = format!("the version `{}` is not semantic (1.2.3)", info.version);
+            return Err(BindError::Description(why).into());
+        }
         Ok((slot, changed))
     }
 
@@ -121,18 +126,7 @@ impl Catalog {
     }
 
     fn fitting(&self, slot: Option<Slot>, wasm: &[u8]) -> Result<Slot, AdmissionError> {
-        let mut refusals = Vec::new();
-        for tried in slot.map_or_else(|| Slot::ALL.to_vec(), |slot| vec![slot]) {
-            match self.sandbox().check(tried.into(), wasm) {
-                Ok(()) => return Ok(tried),
-                Err(Refusal::WrongWorld { world, why }) => {
-                    refusals.push((tried, Refusal::WrongWorld { world, why }));
-                }
-                // What is no component, or reaches out, is none in every slot.
-                Err(refusal) => return Err(BindError::from(LoadError::Refused(refusal)).into()),
-            }
-        }
-        Err(AdmissionError::NoSlot(refusals))
+        first_fitting(slot, |slot| self.sandbox().check(slot.into(), wasm))
     }
 
     /// Loads the set that differs from `base` by `changes`. `bytes_of` finds stored components by digest.
@@ -153,6 +147,30 @@ impl Catalog {
             Ok((component, settings, change.limits.unwrap_or(old.limits)))
         })
     }
+}
+
+/// The slot that a component fits: `slot` if one is named, else the first. Nothing is compiled or run.
+pub fn fitting_slot(slot: Option<Slot>, wasm: &[u8]) -> Result<Slot, AdmissionError> {
+    let wit = Wit::embedded().map_err(|broken| BindError::from(LoadError::Refused(broken)))?;
+    first_fitting(slot, |slot| wit.check(slot.into(), wasm))
+}
+
+fn first_fitting(
+    slot: Option<Slot>,
+    check: impl Fn(Slot) -> Result<(), Refusal>,
+) -> Result<Slot, AdmissionError> {
+    let mut refusals = Vec::new();
+    for tried in slot.map_or_else(|| Slot::ALL.to_vec(), |slot| vec![slot]) {
+        match check(tried) {
+            Ok(()) => return Ok(tried),
+            Err(Refusal::WrongWorld { world, why }) => {
+                refusals.push((tried, Refusal::WrongWorld { world, why }));
+            }
+            // What is no component, or reaches out, is none in every slot.
+            Err(refusal) => return Err(BindError::from(LoadError::Refused(refusal)).into()),
+        }
+    }
+    Err(AdmissionError::NoSlot(refusals))
 }
 
 /// The interfaces of a component as WIT text, read from its bytes. Nothing is compiled or run.

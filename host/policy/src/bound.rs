@@ -1,5 +1,6 @@
 //! A component bound to its slot: described, configured, checked, and ready to be called.
 
+use semver::Version;
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -94,6 +95,20 @@ pub struct PolicyInfo {
     pub summary: String,
     /// JSON Schema of its settings.
     pub settings_schema: String,
+}
+
+impl PolicyInfo {
+    /// Whether this is an older version of the same policy: of two semantic versions the lower one.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        let version = |info: &Self| Version::parse(&info.version).ok();
+        let both = version(self).zip(version(other)).filter(|_| self.name == other.name);
+        both.is_some_and(|(own, other)| own.cmp_precedence(&other).is_lt())
+    }
+
+    /// Whether the version can be compared with others.
+    pub(crate) fn has_semantic_version(&self) -> bool {
+        Version::parse(&self.version).is_ok()
+    }
 }
 
 /// A component in its slot.

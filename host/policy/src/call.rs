@@ -17,6 +17,9 @@ use crate::limits::{Limits, MemoryMeter};
 pub const LOG_LINES_MAX: usize = 64;
 /// Bytes of one line of the log; more are dropped.
 pub const LOG_LINE_MAX_BYTES: usize = 1_024;
+/// Handles of resources that one call may hold at once. No interface of ours has any, but a component may
+/// make some for itself, and the host pays for each.
+const HANDLES_MAX: usize = 10_000;
 
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +113,7 @@ pub(crate) fn run<T>(
     let mut store = Store::new(component.engine(), state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(usize::try_from(limits.output_bytes).unwrap_or(usize::MAX));
+    store.set_max_component_handles(HANDLES_MAX);
     store.epoch_deadline_trap();
     store.set_epoch_deadline(ticks(limits.deadline_ms));
 

@@ -174,6 +174,12 @@ impl Catalog {
         kept.iter().find(|set| set.digest() == digest).cloned()
     }
 
+    /// Keeps the set of that digest loaded no longer, unless it is in force.
+    pub fn forget(&self, digest: Digest) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|set| set.digest() != digest);
+    }
+
     /// The set in force, with all that this crate knows of it.
     pub fn loaded(&self) -> Arc<LoadedSet> {
         self.current.load_full()

@@ -56,11 +56,12 @@ pub(crate) fn from_engine(error: &wasmtime::Error, phase: Phase, limits: &Limits
     }
     match phase {
         Phase::Start => fault(FaultClass::HostGuard, POLICY_HOST, format!("{error:#}")),
-        // What is left are the checks made while an answer is read: its size, its pointers, its text.
+        // What is left are the checks made while an answer is read (its size, its pointers, its text), and the
+        // number of handles.
         Phase::Call => fault(
             FaultClass::GuestFault,
             POLICY_OUTPUT,
-            format!("the answer cannot be read within {} bytes: {error:#}", limits.output_bytes),
+            format!("what it gave cannot be taken within {} bytes: {error:#}", limits.output_bytes),
         ),
     }
 }

@@ -4,6 +4,8 @@
 use wit_component::DecodedWasm;
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem};
 
+use crate::versions::{self, ApiVersion};
+
 /// The largest component that is looked at, in bytes.
 pub const COMPONENT_MAX_BYTES: usize = 64 << 20;
 /// How every component begins: the magic number, the version of the encoding, the layer.
@@ -29,15 +31,27 @@ pub enum World {
 }
 
 impl World {
-    /// Package and name, as in the WIT.
-    pub const fn names(self) -> (&'static str, &'static str) {
+    /// The package, without its version.
+    pub const fn package(self) -> &'static str {
         match self {
-            Self::Reviewer => ("prism:review@1.0.0", "reviewer"),
-            Self::Scaler => ("prism:scaling@1.0.0", "scaler"),
-            Self::Assessor => ("prism:thresholds@1.0.0", "assessor"),
-            Self::Attributor => ("prism:attribution@1.0.0", "attributor"),
-            Self::Rewarder => ("prism:rewards@1.0.0", "rewarder"),
-            Self::PythonReader => ("prism:host@1.0.0", "python-reader"),
+            Self::Reviewer => "prism:review",
+            Self::Scaler => "prism:scaling",
+            Self::Assessor => "prism:thresholds",
+            Self::Attributor => "prism:attribution",
+            Self::Rewarder => "prism:rewards",
+            Self::PythonReader => "prism:host",
+        }
+    }
+
+    /// The name within the package.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reviewer => "reviewer",
+            Self::Scaler => "scaler",
+            Self::Assessor => "assessor",
+            Self::Attributor => "attributor",
+            Self::Rewarder => "rewarder",
+            Self::PythonReader => "python-reader",
         }
     }
 
@@ -59,8 +73,18 @@ pub enum Refusal {
     /// The bytes are no component.
     #[error("not a component: {0}")]
     NotAComponent(String),
+    /// There is more in it than in any component that we know.
+    #[error("{count} {what}, at most {most}")]
+    TooComplex {
+        /// Of what.
+        what: &'static str,
+        /// How much there is, or how much was counted before it was enough.
+        count: u64,
+        /// How much there may be.
+        most: u64,
+    },
     /// It imports a function that its world does not grant.
-    #[error("imports `{0}`, which is not allowed")]
+    #[error("imports `{0}`, which is not allowed; the only import is `{LOG_INTERFACE}`")]
     ForbiddenImport(String),
     /// It does not export what the world asks for, or with other types.
     #[error("does not fit the world `{world}`: {why}")]
@@ -78,6 +102,7 @@ impl Refusal {
         match self {
             Self::TooLarge { .. } => "component-too-large",
             Self::NotAComponent(_) => "component-malformed",
+            Self::TooComplex { .. } => "component-too-complex",
             Self::ForbiddenImport(_) => "component-forbidden-import",
             Self::WrongWorld { .. } => "component-wrong-world",
         }
@@ -127,36 +152,62 @@ impl Wit {
         if !component.starts_with(COMPONENT_HEADER) {
             return Err(Refusal::NotAComponent("it does not begin like one".to_owned()));
         }
-        check_imports(world, component)?;
-        let world_id = self.find(world)?;
+        crate::shape::check(component)?;
+        let (resolve, id) = decoded(component)?;
+        let Some(described) = resolve.worlds.get(id) else { return Ok(()) };
+        check_imports(world, &resolve, described)?;
+        let version = versions::chosen(world, &exported_versions(world, &resolve, described))?;
+        let world_id = self.find(world, version)?;
         wit_component::targets(&self.resolve, world_id, component)
-            .map_err(|why| Refusal::WrongWorld { world: world.names().1, why: format!("{why:#}") })
+            .map_err(|why| Refusal::WrongWorld { world: world.name(), why: format!("{why:#}") })
     }
 
-    fn find(&self, world: World) -> Result<WorldId, Refusal> {
-        let (package_name, world_name) = world.names();
+    fn find(&self, world: World, version: ApiVersion) -> Result<WorldId, Refusal> {
+        let package_name = format!("{}@{}", world.package(), version.as_str());
         self.resolve
             .packages
             .iter()
             .find(|(_, package)| package.name.to_string() == package_name)
-            .and_then(|(_, package)| package.worlds.get(world_name).copied())
+            .and_then(|(_, package)| package.worlds.get(world.name()).copied())
             .ok_or_else(|| Refusal::WrongWorld {
-                world: world_name,
+                world: world.name(),
                 why: "this host does not know the world".to_owned(),
             })
     }
 }
 
-/// Types may be imported, they are only names; functions may not, the log apart.
-fn check_imports(world: World, component: &[u8]) -> Result<(), Refusal> {
-    let (resolve, id) = match wit_component::decode(component) {
-        Ok(DecodedWasm::Component(resolve, id)) => (resolve, id),
+/// What the component says of itself.
+fn decoded(component: &[u8]) -> Result<(Resolve, WorldId), Refusal> {
+    match wit_component::decode(component) {
+        Ok(DecodedWasm::Component(resolve, id)) => Ok((resolve, id)),
         Ok(DecodedWasm::WitPackage(..)) => {
-            return Err(Refusal::NotAComponent("the bytes are a WIT package".to_owned()));
+            Err(Refusal::NotAComponent("the bytes are a WIT package".to_owned()))
         }
-        Err(why) => return Err(Refusal::NotAComponent(format!("{why:#}"))),
-    };
-    let Some(described) = resolve.worlds.get(id) else { return Ok(()) };
+        Err(why) => Err(Refusal::NotAComponent(format!("{why:#}"))),
+    }
+}
+
+/// The versions in which the component exports an interface of the world's package.
+fn exported_versions(
+    world: World,
+    resolve: &Resolve,
+    described: &wit_parser::World,
+) -> Vec<String> {
+    let names = described.exports.keys().map(|key| resolve.name_world_key(key));
+    let versions = names.filter_map(|name| {
+        let (interface, version) = name.split_once('@')?;
+        let (package, _) = interface.split_once('/')?;
+        (package == world.package()).then(|| version.to_owned())
+    });
+    versions.collect()
+}
+
+/// Types may be imported, they are only names; functions may not, the log apart.
+fn check_imports(
+    world: World,
+    resolve: &Resolve,
+    described: &wit_parser::World,
+) -> Result<(), Refusal> {
     for (key, item) in &described.imports {
         let name = resolve.name_world_key(key);
         let forbidden = match item {

@@ -24,11 +24,13 @@ mod bindings;
 mod sandbox;
 mod inspect;
 mod encode;
+mod shape;
+mod versions;
 mod code_cache;
 mod engine;
 mod embedded;
 
-pub use admission::{AdmissionError, Admitted, Change, wit_text};
+pub use admission::{AdmissionError, Admitted, Change, fitting_slot, wit_text};
 pub use bound::{BindError, PolicyInfo};
 pub use call::{Call, FailedCall, LOG_LINE_MAX_BYTES, LOG_LINES_MAX, LogLevel, LogLine};
 pub use cases::CaseError;

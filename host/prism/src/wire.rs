@@ -85,7 +85,8 @@ async fn assembled(settings: &Settings) -> anyhow::Result<Assembled> {
     let store = Store::open(&settings.database_url, &StoreOptions::default()).await?;
     let code_cache = code_cache(settings);
     let catalog = Arc::clone(&sandboxed.policies);
-    let administration = Administration::new(store.clone(), catalog, &code_cache);
+    let administration =
+        Administration::new(store.clone(), catalog, &code_cache, settings.components.clone());
     let beacon = store.shared_secret(BEACON, SystemEntropy.bytes32()).await?;
     let evaluator = prism_evaluation::evaluator(settings.evaluation.clone())?;
     if settings.workers > 0 {

@@ -24,7 +24,9 @@ mod ledger;
 mod ledger_changes;
 mod holds;
 mod policies;
+mod component_log;
 mod policy_log;
+mod policy_ends;
 mod shadow;
 mod history;
 mod backtests;
@@ -37,6 +39,7 @@ mod weights;
 pub use accept::{Accepted, NewSubmission, Nonce};
 pub use backtests::{Backtest, BacktestChange, BacktestClaim, BacktestState, BacktestStep};
 pub use codec::LIST_MAX;
+pub use component_log::{ComponentLogEntry, StoredSignature, component_log_is_whole};
 pub use decisions::{DecisionRecord, PackedQuestion, QUESTION_MAX_BYTES, StoredDecision};
 pub use error::StoreError;
 pub use events::LoggedEvent;
@@ -46,6 +49,7 @@ pub use ledger::{FamilyTests, RESEMBLING_MAX, ResemblingFamily, ranked};
 pub use measurements::{MEASUREMENTS_MAX, MeasurementKind};
 pub use open::{Store, StoreOptions};
 pub use policies::StoredPolicySet;
+pub use policy_ends::RewardsFaults;
 pub use policy_log::{
     Act, Activation, NewActivation, PolicyLogEntry, StoredComponent, log_is_whole,
 };

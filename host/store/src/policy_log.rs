@@ -7,13 +7,14 @@ use prism_domain::time::Timestamp;
 use serde::Serialize;
 
 use crate::codec::{bounded, from_column, from_json, parsed, to_column, to_json};
+use crate::component_log::{StoredSignature, append};
 use crate::decisions::slot;
 use crate::dialect::Connection;
 use crate::error::StoreError;
 use crate::open::Store;
 
 /// What the first row of the log follows on.
-const BEGINNING: &str = "";
+pub(crate) const BEGINNING: &str = "";
 
 /// A stored component: who it is and who brought it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,16 +93,21 @@ pub struct Act {
 }
 
 impl Store {
-    /// Stores a component with its bytes; answers whether it is new. Storing it again changes nothing.
+    /// Stores a component with its bytes, and notes in the log of components who brought it under whose
+    /// signature; answers whether it is new. Storing it again changes nothing.
     pub async fn put_policy_component(
         &self,
         component: StoredComponent,
         bytes: Vec<u8>,
+        signature: Option<StoredSignature>,
     ) -> Result<bool, StoreError> {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
                     crate::blobs::insert_blob(connection, component.digest, bytes).await?;
+                    let digest = component.digest;
+                    let (actor, reason, at) =
+                        (component.actor.clone(), component.note.clone(), component.at);
                     let inserted = sqlx::query(
                         "INSERT INTO components (digest, slot, name, version, summary, settings_schema, \
                          default_settings, size_bytes, actor, note, at) \
@@ -118,9 +124,13 @@ impl Store {
                     .bind(component.actor)
                     .bind(component.note)
                     .bind(component.at.as_micros())
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
-                    Ok(inserted.rows_affected() > 0)
+                    let new = inserted.rows_affected() > 0;
+                    if new {
+                        append(connection, digest, signature, Act { actor, reason, at }).await?;
+                    }
+                    Ok(new)
                 })
             })
             .await
@@ -183,14 +193,17 @@ impl Store {
             .await
     }
 
-    /// Takes a set that fails out of force and puts the one before it back, in one transaction; none when another
-    /// set is in force by now, or when none was in force before.
+    /// Takes a set that fails out of force and puts another one in its place, in one transaction; none when
+    /// the set is not in force any more.
     pub async fn quarantine(
         &self,
         policy_set: Digest,
+        back_to: Digest,
         act: Act,
     ) -> Result<Option<Activation>, StoreError> {
-        self.writer.write(move |connection| Box::pin(quarantine(connection, policy_set, act))).await
+        self.writer
+            .write(move |connection| Box::pin(quarantine(connection, policy_set, back_to, act)))
+            .await
     }
 
     /// How many submissions wait because that set gives no answer, and of how many hotkeys they are.
@@ -286,17 +299,18 @@ async fn activate(
 async fn quarantine(
     connection: &mut Connection,
     policy_set: Digest,
+    back_to: Digest,
     act: Act,
 ) -> Result<Option<Activation>, StoreError> {
-    let last = last_activation(connection).await?;
-    let Some(last) = last.filter(|last| last.policy_set == policy_set) else { return Ok(None) };
-    let Some(before) = last.replaced else { return Ok(None) };
+    if last_activation(connection).await?.map(|last| last.policy_set) != Some(policy_set) {
+        return Ok(None);
+    }
     apply(connection, policy_set, SetEvent::Quarantined, act.clone()).await?;
     let new = NewActivation { expected: None, embedded: false, without_backtest: None, act };
-    put_in_force(connection, before, Some(policy_set), new).await.map(Some)
+    put_in_force(connection, back_to, Some(policy_set), new).await.map(Some)
 }
 
-async fn put_in_force(
+pub(crate) async fn put_in_force(
     connection: &mut Connection,
     policy_set: Digest,
     replaced: Option<Digest>,
@@ -305,6 +319,7 @@ async fn put_in_force(
     let event = SetEvent::Activated { without_backtest: new.without_backtest };
     let at = new.act.at;
     apply(connection, policy_set, event, new.act).await?;
+    crate::policy_ends::forget_rewards_faults(connection, policy_set).await?;
     let sequence = sqlx::query_scalar(
         "INSERT INTO activations (policy_set, replaced, embedded, at) VALUES ($1, $2, $3, $4) RETURNING sequence",
     )

@@ -60,6 +60,7 @@ impl Store {
         let provenance = to_json(&snapshot.provenance)?;
         let ledger_digest = snapshot.ledger_digest.to_string();
         let at = snapshot.at.as_micros();
+        let policy_set = snapshot.provenance.policy_set;
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
@@ -73,9 +74,9 @@ impl Store {
                     .bind(provenance)
                     .bind(ledger_digest)
                     .bind(at)
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
-                    Ok(())
+                    crate::policy_ends::end_row_of_rewards_faults(connection, policy_set).await
                 })
             })
             .await

@@ -7,6 +7,7 @@ use prism_domain::ids::{Digest, SubmissionId};
 use prism_domain::policy::Slot;
 use prism_domain::submission::{ProjectKind, Stage, State};
 use prism_domain::time::Clock as _;
+use prism_store::Act;
 
 use crate::fixture::{Fixture, broken, facts, sound};
 
@@ -52,4 +53,20 @@ async fn the_present_set_decides_when_theirs_cannot_be_loaded_or_is_another() {
         assert_eq!(fixture.state(id).await, REVIEWED);
         assert_eq!(decided_under(&fixture, id).await, Some(Digest::of(b"sound")));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_set_is_not_loaded_and_the_present_one_decides() {
+    let fixture = Fixture::new().await;
+    let (id, old, _) = begun(&fixture).await;
+    let act =
+        || Act { actor: "olga".to_owned(), reason: "leaks".to_owned(), at: fixture.clock.now() };
+    let store = &fixture.pipeline.store;
+    store.revoke(old, None, act()).await.expect("revoked");
+    fixture.policies.put_in_force(sound("sound"));
+    *fixture.policies.restorable.lock().expect("free") = Some(Arc::new(broken("old")));
+    assert!(fixture.work(Stage::Review).await);
+    assert_eq!(fixture.state(id).await, REVIEWED);
+    assert_eq!(decided_under(&fixture, id).await, Some(Digest::of(b"sound")));
+    assert_eq!(fixture.policies.asked.lock().expect("free").clone(), None, "nobody tried");
 }

@@ -1,8 +1,10 @@
 //! Submissions that wait because a policy gave no answer.
 
+use prism_domain::ids::Digest;
 use prism_domain::ledger::{Hold, HoldStatus};
 use prism_domain::submission::{Blame, HoldCause, ProjectKind, Stage, State};
 use prism_pipeline::{ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining};
+use prism_store::RewardsFaults;
 
 use crate::fixture::{Fixture, HOLD_EXPIRY_MS, broken, facts, sound};
 
@@ -100,4 +102,15 @@ async fn holds_that_nobody_decides_expire_and_the_upload_may_be_sent_again() {
     assert_ne!(only_hold(&fixture).await.status, HoldStatus::Pending);
     assert_eq!(fixture.accept(1).await, id, "the same upload is the same submission");
     assert_eq!(fixture.state(id).await, State::INITIAL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_that_a_set_does_not_give_are_counted_against_it() {
+    let fixture = Fixture::new().await;
+    fixture.policies.put_in_force(broken("broken"));
+    for asked in 1..=3 {
+        fixture.pipeline.current_weights().await.expect_err("there are none");
+        let faults = fixture.pipeline.store.rewards_faults(Digest::of(b"broken")).await;
+        assert_eq!(faults.expect("reads"), RewardsFaults { in_a_row: asked, epochs: 1 });
+    }
 }

@@ -29,6 +29,7 @@ fn compiled(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// WAS-UPG-02.
 #[test]
 fn changed_files_are_never_run() {
     let folder = tempfile::tempdir().expect("folder");

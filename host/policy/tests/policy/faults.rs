@@ -159,6 +159,7 @@ fn bulk_copies_are_paid_for_by_the_byte() {
     assert!(decided.provenance.fuel >= 1_000_000, "{}", decided.provenance.fuel);
 }
 
+/// WAS-NDT-03.
 #[test]
 fn instance_keeps_nothing_from_call_to_call() {
     let counting = "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))

@@ -1,6 +1,8 @@
 //! Small guests written as text: each fills the thresholds slot and misbehaves in one way. No toolchain
 //! is needed to build them.
 
+use std::path::Path;
+
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageName, Resolve, WorldId};
 
@@ -10,6 +12,10 @@ pub(crate) struct Guest {
     pub(crate) assess: &'static str,
     /// Further definitions of the module.
     pub(crate) also: &'static str,
+    /// What `describe` gives as the version.
+    pub(crate) version: &'static str,
+    /// What `describe` gives as the sentence about it.
+    pub(crate) summary: &'static str,
     /// What `describe` gives as the schema of the settings.
     pub(crate) schema: &'static str,
     /// What `describe` gives as the default settings.
@@ -18,7 +24,15 @@ pub(crate) struct Guest {
 
 impl Default for Guest {
     fn default() -> Self {
-        Self { assess: GOOD, also: "", schema: r#"{"type":"object"}"#, defaults: "{}" }
+        let (version, summary) = ("1.0.0", "fine");
+        Self {
+            assess: GOOD,
+            also: "",
+            version,
+            summary,
+            schema: r#"{"type":"object"}"#,
+            defaults: "{}",
+        }
     }
 }
 
@@ -34,14 +48,22 @@ impl Guest {
 
     /// The component.
     pub(crate) fn build(&self) -> Vec<u8> {
-        let text = MODULE
+        component(&self.text(), "prism:thresholds@1.0.0", "assessor", &[])
+    }
+
+    /// The core module as text.
+    pub(crate) fn text(&self) -> String {
+        MODULE
             .replace("{assess}", self.assess)
             .replace("{also}", self.also)
+            .replace("{version}", self.version)
+            .replace("{version-len}", &self.version.len().to_string())
+            .replace("{summary}", &escaped(self.summary))
+            .replace("{summary-len}", &self.summary.len().to_string())
             .replace("{schema}", &self.schema.replace('"', "\\\""))
             .replace("{schema-len}", &self.schema.len().to_string())
             .replace("{defaults}", &self.defaults.replace('"', "\\\""))
-            .replace("{defaults-len}", &self.defaults.len().to_string());
-        component(&text, "prism:thresholds@1.0.0", "assessor", &[])
+            .replace("{defaults-len}", &self.defaults.len().to_string())
     }
 }
 
@@ -58,9 +80,39 @@ pub(crate) fn component(text: &str, package: &str, world: &str, extra: &[&str]) 
         .expect("component")
 }
 
+/// Text as a string of a module's text may hold it, byte by byte.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\{byte:02x}")).collect()
+}
+
+/// A component within a component, and so on; no text could say so, for its parser has limits of its own.
+pub(crate) fn nested(depth: usize) -> Vec<u8> {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    const COMPONENT_SECTION: u8 = 4;
+    let mut wasm = HEADER.to_vec();
+    for _ in 0..depth {
+        let mut outer = HEADER.to_vec();
+        outer.push(COMPONENT_SECTION);
+        let mut size = wasm.len();
+        while size >= 0x80 {
+            outer.push(u8::try_from(size & 0x7f).expect("seven bits") | 0x80);
+            size >>= 7;
+        }
+        outer.push(u8::try_from(size).expect("seven bits"));
+        outer.extend(&wasm);
+        wasm = outer;
+    }
+    wasm
+}
+
 fn world_of(package: &str, world: &str, extra: &[&str]) -> (Resolve, WorldId) {
     let mut resolve = Resolve::default();
-    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+    // The tests of the whole server use these guests too.
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("wit"))
+        .find(|folder| folder.is_dir())
+        .expect("the workspace");
     resolve.push_dir(wit).expect("the interfaces of this repository");
     for text in extra {
         resolve.push_str("extra.wit", text).expect("valid text");
@@ -86,7 +138,8 @@ const MODULE: &str = r#"(module
   (global $calls (mut i32) (i32.const 0))
   (data (i32.const 4096) "fine")
   (data (i32.const 4200) "test-guest")
-  (data (i32.const 4300) "1.0.0")
+  (data (i32.const 4300) "{version}")
+  (data (i32.const 4400) "{summary}")
   (data (i32.const 8192) "{schema}")
   (data (i32.const 12288) "{defaults}")
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
@@ -96,8 +149,8 @@ const MODULE: &str = r#"(module
     (local.get $at))
   (func (export "prism:plugin/meta@1.0.0#describe") (result i32)
     (i32.store (i32.const 256) (i32.const 4200)) (i32.store (i32.const 260) (i32.const 10))
-    (i32.store (i32.const 264) (i32.const 4300)) (i32.store (i32.const 268) (i32.const 5))
-    (i32.store (i32.const 272) (i32.const 4096)) (i32.store (i32.const 276) (i32.const 4))
+    (i32.store (i32.const 264) (i32.const 4300)) (i32.store (i32.const 268) (i32.const {version-len}))
+    (i32.store (i32.const 272) (i32.const 4400)) (i32.store (i32.const 276) (i32.const {summary-len}))
     (i32.store (i32.const 280) (i32.const 8192)) (i32.store (i32.const 284) (i32.const {schema-len}))
     (i32.store (i32.const 288) (i32.const 12288)) (i32.store (i32.const 292) (i32.const {defaults-len}))
     (i32.const 256))

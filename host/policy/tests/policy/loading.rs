@@ -8,7 +8,7 @@ use prism_policy::{Catalog, Limits, Sandbox, default_component};
 use serde_json::json;
 
 use crate::guests::{
-    ATTRIBUTOR_THAT_CALLS_ANOTHER_POLICY, GOOD, Guest, NETWORK_WIT, REACHES_OUT, component,
+    ATTRIBUTOR_THAT_CALLS_ANOTHER_POLICY, GOOD, Guest, NETWORK_WIT, REACHES_OUT, component, nested,
 };
 use crate::kit::{EMBEDDED, assess, assessor, comparison, set_with};
 
@@ -28,7 +28,7 @@ fn bytes_that_are_no_component_are_refused() {
     for (wasm, code) in [
         (b"".as_slice(), "component-malformed"),
         (b"\0asm\x0d\0\x01\0 and no more", "component-malformed"),
-        (half, "component-wrong-world"),
+        (half, "component-malformed"),
         (&module, "component-malformed"),
         (&nested, "component-wrong-world"),
     ] {
@@ -42,6 +42,32 @@ fn oversized_component_is_refused_unread() {
     assert_eq!(refused(Slot::Thresholds, &wasm), "component-too-large");
 }
 
+/// WAS-ABI-03, and what else grows faster than the bytes do. Nothing of it is decoded.
+#[test]
+fn component_with_more_in_it_than_any_that_we_know_is_refused() {
+    let instances = |count: usize| {
+        format!("(component (core module $m) {})", "(core instance (instantiate $m))".repeat(count))
+    };
+    let functions = |count: usize| format!("(component (core module {}))", "(func)".repeat(count));
+    let large = |adds: usize| {
+        let body = "(drop (i32.add (i32.const 1) (i32.const 2)))".repeat(adds);
+        format!("(component (core module (func {body})))")
+    };
+    let parsed = |text: String| wat::parse_str(text).expect("a component");
+    for (wasm, what) in [
+        (nested(18), "levels of nesting"),
+        (nested(5_000), "levels of nesting"),
+        (parsed(instances(10_000)), "instances"),
+        (parsed(functions(100_001)), "functions"),
+        (parsed(large(200_000)), "bytes in one function"),
+    ] {
+        let error = set_with(Slot::Thresholds, &wasm, json!({}), Limits::of(Slot::Thresholds));
+        let error = error.err().expect("refused");
+        assert_eq!(error.code(), "component-too-complex", "{what}: {}", error.source);
+        assert!(error.source.to_string().contains(what), "{what}: {}", error.source);
+    }
+}
+
 #[test]
 fn component_of_another_world_is_refused() {
     assert_eq!(refused(Slot::Review, &Guest::default().build()), "component-wrong-world");
@@ -49,6 +75,7 @@ fn component_of_another_world_is_refused() {
     assert_eq!(refused(Slot::Rewards, thresholds), "component-wrong-world");
 }
 
+/// WAS-FLT-03: another policy cannot be called from within one.
 #[test]
 fn import_of_anything_but_the_log_is_refused() {
     let network = component(REACHES_OUT, "evil:net@1.0.0", "reacher", &[NETWORK_WIT]);

@@ -10,7 +10,9 @@
 mod guests;
 mod kit;
 mod faults;
+mod limits;
 mod loading;
 mod code_cache;
 mod cases;
+mod frozen;
 mod reader;

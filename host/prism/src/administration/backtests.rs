@@ -1,11 +1,11 @@
 //! What is asked of a set before it decides alone: history decided again under it, and a share of the submissions.
 
 use prism_domain::ids::Digest;
-use prism_domain::lifecycle::{Canary, SetEvent, SetState};
+use prism_domain::lifecycle::{Canary, SetState};
 use prism_domain::time::{Clock as _, EpochLength};
 use prism_store::Backtest;
 
-use super::{Administration, AdministrationError, FAULTS_MAX, HOUSE, Outcome, Reason};
+use super::{Administration, AdministrationError, Outcome, Reason};
 use crate::clock::SystemClock;
 
 impl Administration {
@@ -39,20 +39,5 @@ impl Administration {
     pub(crate) async fn retire(&self, digest: Digest, reason: &Reason) -> Outcome<SetState> {
         self.known(digest).await?;
         Ok(self.store.retire(digest, reason.act()).await?)
-    }
-
-    /// A canary that fails too often is taken out; what it held goes on under the set in force.
-    pub(super) async fn guard_canary(&self) -> Outcome<()> {
-        let Some(canary) = self.store.canary().await? else { return Ok(()) };
-        let (submissions, hotkeys) = self.store.policy_faults(canary.policy_set).await?;
-        if submissions < FAULTS_MAX.0 || hotkeys < FAULTS_MAX.1 {
-            return Ok(());
-        }
-        let text = format!("{submissions} submissions of {hotkeys} hotkeys got no answer");
-        tracing::error!(policy_set = %canary.policy_set, why = text, "a canary was quarantined");
-        let reason = Reason { actor: HOUSE.to_owned(), text };
-        let event = SetEvent::Quarantined;
-        self.store.apply_set_event(canary.policy_set, event, reason.act()).await?;
-        Ok(())
     }
 }

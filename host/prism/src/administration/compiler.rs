@@ -13,15 +13,8 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 
 use super::AdministrationError;
+use crate::config::CompileLimits;
 
-/// Wall clock of a compilation, seconds. CPU time is what bounds it; on a machine that evaluates at the same
-/// time a component with `CPython` in it takes a minute.
-const WALL_S: u64 = 300;
-/// CPU time of a compilation, seconds. A component with `CPython` in it takes 22, one with `QuickJS` 4.
-const CPU_S: u64 = 120;
-/// What a compilation may write to, bytes; `CPython` takes 0.4 GiB. Address space is not bounded: the engine
-/// reserves much of it.
-const DATA_BYTES: u64 = 3 << 30;
 /// How much of what the compiler says is passed on.
 const TOLD_MAX: usize = 2_000;
 
@@ -29,12 +22,13 @@ const TOLD_MAX: usize = 2_000;
 #[derive(Debug)]
 pub(super) struct Compiler {
     code_cache: PathBuf,
+    limits: CompileLimits,
     turn: Semaphore,
 }
 
 impl Compiler {
-    pub(super) fn new(code_cache: &Path) -> Self {
-        Self { code_cache: code_cache.to_owned(), turn: Semaphore::new(1) }
+    pub(super) fn new(code_cache: &Path, limits: CompileLimits) -> Self {
+        Self { code_cache: code_cache.to_owned(), limits, turn: Semaphore::new(1) }
     }
 
     /// Compiles a component into the folder for compiled code.
@@ -49,6 +43,8 @@ impl Compiler {
         let mut child = Command::new(std::env::current_exe().map_err(ours)?)
             .args(["policy", "compile-from-stdin", "--cache"])
             .arg(&self.code_cache)
+            .args(["--cpu-seconds", &self.limits.cpu_seconds.to_string()])
+            .args(["--memory-bytes", &self.limits.memory_bytes.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -59,11 +55,12 @@ impl Compiler {
             // A child that dies early says why by its exit status.
             let _broken_pipe = stdin.write_all(wasm).await;
         }
-        let limit = Duration::from_secs(WALL_S);
+        let wall_seconds = self.limits.wall_seconds;
+        let limit = Duration::from_secs(wall_seconds);
         let Ok(ended) = tokio::time::timeout(limit, child.wait_with_output()).await else {
             return Err(AdministrationError::Compile {
                 code: "component-compile-timeout",
-                why: format!("it took more than {WALL_S} seconds"),
+                why: format!("it took more than {wall_seconds} seconds"),
             });
         };
         let ended = ended.map_err(ours)?;
@@ -86,12 +83,16 @@ impl Compiler {
 }
 
 /// What the child does: bounds itself, compiles, leaves the code in the folder.
-pub(crate) fn compile_here(code_cache: &Path, wasm: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn compile_here(
+    code_cache: &Path,
+    limits: CompileLimits,
+    wasm: &[u8],
+) -> anyhow::Result<()> {
     let bound = |resource, most: u64| {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
     };
-    bound(Resource::Cpu, CPU_S).context("the CPU time cannot be bounded")?;
-    bound(Resource::Data, DATA_BYTES).context("the memory cannot be bounded")?;
+    bound(Resource::Cpu, limits.cpu_seconds).context("the CPU time cannot be bounded")?;
+    bound(Resource::Data, limits.memory_bytes).context("the memory cannot be bounded")?;
     bound(Resource::Core, 0).context("core files cannot be turned off")?;
     Sandbox::start(Some(code_cache))?.compile_ahead(wasm)?;
     Ok(())

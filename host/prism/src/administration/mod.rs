@@ -2,6 +2,8 @@
 //! is a row of the database; every process that shares it follows within a second.
 
 mod backtests;
+mod components;
+mod ends;
 mod compiler;
 mod error;
 
@@ -15,19 +17,19 @@ use prism_domain::lifecycle::{SetEvent, SetState};
 use prism_domain::policy::{PolicySet as _, Slot};
 use prism_domain::time::Clock as _;
 use prism_policy::{Catalog, Change, LoadedSet, SetManifest, canonical_json};
-use prism_store::{Act, Activation, NewActivation, Store, StoredComponent};
+use prism_store::{Act, Activation, NewActivation, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
+use crate::config::ComponentTerms;
 use compiler::Compiler;
 pub(crate) use compiler::compile_here;
+pub(crate) use components::Brought;
+use ends::usable;
 pub(crate) use error::AdministrationError;
 
 /// How often a process looks which set is in force, milliseconds.
 const FOLLOW_MS: u64 = 500;
-/// Submissions that wait because the set in force gives no answer, and hotkeys that they are of, before it is
-/// taken out of force. Several hotkeys, so that no single miner can do it.
-const FAULTS_MAX: (u64, u64) = (5, 3);
 /// Who acts where no person does.
 const HOUSE: &str = "prism";
 
@@ -39,6 +41,7 @@ pub(crate) struct Administration {
     store: Store,
     catalog: Arc<Catalog>,
     compiler: Arc<Compiler>,
+    terms: Arc<ComponentTerms>,
 }
 
 /// Somebody who is known by a token, and their reason.
@@ -68,8 +71,14 @@ pub(crate) struct KnownSet {
 }
 
 impl Administration {
-    pub(crate) fn new(store: Store, catalog: Arc<Catalog>, code_cache: &Path) -> Self {
-        Self { store, catalog, compiler: Arc::new(Compiler::new(code_cache)) }
+    pub(crate) fn new(
+        store: Store,
+        catalog: Arc<Catalog>,
+        code_cache: &Path,
+        terms: ComponentTerms,
+    ) -> Self {
+        let compiler = Arc::new(Compiler::new(code_cache, terms.compile));
+        Self { store, catalog, compiler, terms: Arc::new(terms) }
     }
 
     /// At the start of a server: the set that was activated last is loaded. Where none ever was, or where the
@@ -129,66 +138,6 @@ impl Administration {
         }
     }
 
-    /// Takes a set that an operator put in force back out when it fails too often, and follows the set in force;
-    /// answers whether another one decides now.
-    async fn guarded(&self) -> Outcome<bool> {
-        self.guard_canary().await?;
-        let moved = self.adopt().await?;
-        let Some(active) = self.store.active().await? else { return Ok(moved) };
-        let Some(before) = active.replaced.filter(|_| !active.embedded) else { return Ok(moved) };
-        let (submissions, hotkeys) = self.store.policy_faults(active.policy_set).await?;
-        if submissions < FAULTS_MAX.0 || hotkeys < FAULTS_MAX.1 {
-            return Ok(moved);
-        }
-        // A set that cannot be loaded is no way back.
-        self.loaded(before).await?;
-        let text = format!("{submissions} submissions of {hotkeys} hotkeys got no answer");
-        let reason = Reason { actor: HOUSE.to_owned(), text };
-        if self.store.quarantine(active.policy_set, reason.act()).await?.is_some() {
-            tracing::error!(policy_set = %active.policy_set, back_to = %before, why = reason.text,
-                "a policy set was quarantined; the one before decides again");
-        }
-        self.adopt().await
-    }
-
-    /// Takes a component in: it is looked at, compiled apart, bound, asked the cases of its slot, and stored.
-    /// One that is stored already is answered as it is.
-    pub(crate) async fn upload(
-        &self,
-        slot: Option<Slot>,
-        wasm: Vec<u8>,
-        reason: &Reason,
-    ) -> Outcome<(StoredComponent, bool)> {
-        let digest = Digest::of(&wasm);
-        if let Some(known) = self.store.policy_component(digest).await? {
-            return Ok((known, false));
-        }
-        let catalog = Arc::clone(&self.catalog);
-        let wasm = Arc::new(wasm);
-        let looked_at = Arc::clone(&wasm);
-        blocking(move || catalog.look(slot, &looked_at)).await??;
-        self.compiler.compile(&wasm).await?;
-        let catalog = Arc::clone(&self.catalog);
-        let tried = Arc::clone(&wasm);
-        let admitted = blocking(move || catalog.admit(slot, &tried)).await??;
-        let component = StoredComponent {
-            digest,
-            slot: admitted.slot,
-            name: admitted.info.name,
-            version: admitted.info.version,
-            summary: admitted.info.summary,
-            settings_schema: admitted.info.settings_schema,
-            default_settings: admitted.default_settings,
-            size_bytes: wasm.len() as u64,
-            actor: reason.actor.clone(),
-            note: reason.text.clone(),
-            at: SystemClock.now(),
-        };
-        let bytes = Arc::unwrap_or_clone(wasm);
-        let created = self.store.put_policy_component(component.clone(), bytes).await?;
-        Ok((component, created))
-    }
-
     /// Composes a set: `changes` on top of `base`, or of the set in force.
     pub(crate) async fn compose(
         &self,
@@ -200,14 +149,7 @@ impl Administration {
             Some(digest) => self.known(digest).await?.manifest,
             None => self.catalog.loaded().manifest().clone(),
         };
-        for change in changes.values() {
-            let Some(component) = change.component else { continue };
-            if self.store.policy_component(component).await?.is_none()
-                && !base.0.values().any(|revision| revision.component == component)
-            {
-                return Err(AdministrationError::UnknownComponent(component));
-            }
-        }
+        self.brought_in(&base, &changes).await?;
         let new_ones = changes.values().filter_map(|change| change.component);
         let needed = base.0.values().map(|r| r.component).chain(new_ones).collect();
         let bytes = self.store.blobs(needed).await?;
@@ -218,8 +160,15 @@ impl Administration {
         .await??;
         self.keep(&set).await?;
         let digest = set.digest();
-        if self.store.set_state(digest).await?.is_none() {
-            self.store.apply_set_event(digest, SetEvent::Checked, reason.act()).await?;
+        match self.store.set_state(digest).await? {
+            None => {
+                self.store.apply_set_event(digest, SetEvent::Checked, reason.act()).await?;
+            }
+            Some(SetState::Revoked) => {
+                self.catalog.forget(digest);
+                return Err(AdministrationError::Revoked(digest));
+            }
+            Some(_known) => {}
         }
         self.known(digest).await
     }
@@ -234,6 +183,7 @@ impl Administration {
         reason: &Reason,
     ) -> Outcome<Activation> {
         let known = self.known(digest).await?;
+        usable(digest, known.state)?;
         let evident =
             self.store.was_backtested(digest).await? || self.store.was_in_force(digest).await?;
         if !evident && without_backtest.is_none() {
@@ -272,6 +222,10 @@ impl Administration {
 
     /// A stored set, ready to decide.
     async fn loaded(&self, digest: Digest) -> Outcome<Arc<LoadedSet>> {
+        if self.store.set_state(digest).await? == Some(SetState::Revoked) {
+            self.catalog.forget(digest);
+            return Err(AdministrationError::Revoked(digest));
+        }
         if let Some(set) = self.catalog.at_once(digest) {
             return Ok(set);
         }

@@ -33,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 31] = [
+const INTERNAL: [Described; 33] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route(
         "post",
@@ -50,6 +50,7 @@ const INTERNAL: [Described; 31] = [
         "A component and its settings schema",
     ),
     route("get", "/internal/v1/policies/components/{digest}/wit", "Its interfaces as text"),
+    route("get", "/internal/v1/policies/component-log", "Who brought and signed what; `after`"),
     route("post", "/internal/v1/policies/sets", "Compose a policy set"),
     route("get", "/internal/v1/policies/sets/{digest}", "A policy set and its state"),
     route("post", "/internal/v1/policies/sets/{digest}/shadow", "Let a set run beside"),
@@ -69,6 +70,8 @@ const INTERNAL: [Described; 31] = [
         "/internal/v1/policies/backtests/{id}/restatement",
         "Let a backtest count: history is scored again",
     ),
+    route("post", "/internal/v1/policies/sets/{digest}/revoke", "Never load a set again"),
+    route("post", "/internal/v1/policies/sets/{digest}/release", "Let a set out of quarantine"),
     route("get", "/internal/v1/policies/active", "The policy set in force"),
     route("post", "/internal/v1/policies/activations", "Put a policy set in force"),
     route("post", "/internal/v1/policies/rollback", "Put the set before this one back in force"),
@@ -154,7 +157,7 @@ fn operation(described: &Described, internal: bool) -> Value {
     let security = if internal { json!([{"platform": []}]) } else { json!([]) };
     let mut operation = json!({
         "summary": described.summary,
-        "parameters": parameters(described.path),
+        "parameters": parameters(described),
         "security": security,
         "responses": {
             "200": {"description": "As summarised", "content": {"application/json": {"schema": {}}}},
@@ -169,8 +172,8 @@ fn operation(described: &Described, internal: bool) -> Value {
 }
 
 /// What a route reads besides its body.
-fn parameters(path: &str) -> Vec<Value> {
-    let mut list = Vec::new();
+fn parameters(described: &Described) -> Vec<Value> {
+    let (path, mut list) = (described.path, Vec::new());
     if path.contains("{id}") {
         list.push(parameter("path", "id", true, &json!({"type": "string", "format": "uuid"})));
     }
@@ -194,6 +197,9 @@ fn parameters(path: &str) -> Vec<Value> {
             list.push(parameter("header", "X-Nonce", true, &bounded));
             list.push(parameter("header", "X-Timestamp", true, &text));
             list.push(parameter("header", "Idempotency-Key", false, &bounded));
+        }
+        "/internal/v1/policies/components" if described.method == "post" => {
+            list.push(parameter("header", "X-Component-Signature", false, &text));
         }
         "/internal/v1/bridge/submissions" => {
             list.push(parameter("header", "X-Platform-Verified-Hotkey", true, &bounded));

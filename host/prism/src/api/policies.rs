@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use prism_domain::ids::Digest;
+use prism_domain::lifecycle::SetState;
 use prism_domain::policy::Slot;
 use prism_policy::{COMPONENT_MAX_BYTES, Change, Limits};
 use prism_store::{Activation, LIST_MAX, StoredComponent};
@@ -18,10 +19,12 @@ use super::limits::SMALL_BODY_BYTES;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::submit::read_body;
-use crate::administration::{KnownSet, Reason};
+use crate::administration::{Brought, KnownSet, Reason};
 
 /// The largest body that names a set, its settings included, bytes.
 const SET_BODY_BYTES: usize = 2 << 20;
+/// The header with a component's signature.
+pub(super) const COMPONENT_SIGNATURE: &str = "x-component-signature";
 /// The longest reason, bytes.
 const REASON_MAX_BYTES: usize = 2_000;
 
@@ -84,12 +87,42 @@ pub(super) async fn upload(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let wasm = read_body(&parts.headers, body, COMPONENT_MAX_BYTES).await?;
+    // A header that is no text is no signature either: its replacement characters say so.
+    let signature = parts.headers.get(COMPONENT_SIGNATURE);
+    let signature = signature.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let wasm = read_body(&parts.headers, body, COMPONENT_MAX_BYTES).await?.to_vec();
     let reason = reason(&caller, query.note)?;
-    let (component, created) =
-        state.administration.upload(query.slot, wasm.to_vec(), &reason).await?;
+    let brought = Brought { slot: query.slot, wasm, signature };
+    let (component, created) = state.administration.upload(brought, &reason).await?;
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(component_shown(&component))).into_response())
+    let signatures = signatures(&state, component.digest).await?;
+    Ok((status, Json(component_shown(&component, Some(&signatures)))).into_response())
+}
+
+/// Who signed a component, and when that signature came in.
+async fn signatures(state: &ApiState, component: Digest) -> Result<Value, Problem> {
+    let pushes = state.pipeline.store.pushes_of(component).await?;
+    let signed = pushes.iter().filter_map(|push| {
+        let signature = push.signature.as_ref()?;
+        Some(json!({
+            "key_name": signature.key_name,
+            "key": signature.key,
+            "signature": signature.signature,
+            "actor": push.actor,
+            "at": push.at,
+        }))
+    });
+    Ok(signed.collect())
+}
+
+/// Who brought which component under whose signature.
+pub(super) async fn component_log(
+    _: Viewer,
+    State(state): State<ApiState>,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<Value>, Problem> {
+    let entries = state.pipeline.store.component_log_after(query.after, LIST_MAX).await?;
+    Ok(Json(json!(entries)))
 }
 
 pub(super) async fn components(
@@ -97,7 +130,7 @@ pub(super) async fn components(
     State(state): State<ApiState>,
 ) -> Result<Json<Value>, Problem> {
     let found = state.pipeline.store.policy_components(LIST_MAX).await?;
-    Ok(Json(found.iter().map(component_shown).collect()))
+    Ok(Json(found.iter().map(|component| component_shown(component, None)).collect()))
 }
 
 pub(super) async fn component(
@@ -107,7 +140,8 @@ pub(super) async fn component(
 ) -> Result<Json<Value>, Problem> {
     let found = state.pipeline.store.policy_component(digest_of(&digest)?).await?;
     let component = found.ok_or_else(|| Problem::not_found("component not found"))?;
-    Ok(Json(component_shown(&component)))
+    let signatures = signatures(&state, component.digest).await?;
+    Ok(Json(component_shown(&component, Some(&signatures))))
 }
 
 /// The interfaces of a stored component, as text that can be read back.
@@ -203,6 +237,33 @@ pub(super) async fn shadow_said(
     Ok(Json(json!({"digest": digest, "slots": counts, "disagreements": disagreements})))
 }
 
+/// A set is never loaded again. One that is in force gives way to the last sound one before it.
+pub(super) async fn revoke(
+    Operator(caller): Operator,
+    State(state): State<ApiState>,
+    Path(digest): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let digest = digest_of(&digest)?;
+    let body: ReasonBody = read_json(request, SMALL_BODY_BYTES).await?;
+    let activation = state.administration.revoke(digest, &spoken(&caller, body.reason)?).await?;
+    state.pipeline.wake.notify_waiters();
+    Ok(Json(json!({"digest": digest, "state": SetState::Revoked, "activation": activation})))
+}
+
+/// A set leaves its quarantine.
+pub(super) async fn release(
+    Operator(caller): Operator,
+    State(state): State<ApiState>,
+    Path(digest): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let digest = digest_of(&digest)?;
+    let body: ReasonBody = read_json(request, SMALL_BODY_BYTES).await?;
+    let after = state.administration.release(digest, &spoken(&caller, body.reason)?).await?;
+    Ok(Json(json!({"digest": digest, "state": after})))
+}
+
 pub(super) async fn roll_back(
     Operator(caller): Operator,
     State(state): State<ApiState>,
@@ -264,9 +325,10 @@ pub(super) fn spoken(caller: &Caller, text: String) -> Result<Reason, Problem> {
     reason(caller, text)
 }
 
-fn component_shown(component: &StoredComponent) -> Value {
+/// A component; a list does not tell the signatures of each.
+fn component_shown(component: &StoredComponent, signatures: Option<&Value>) -> Value {
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or(Value::Null);
-    json!({
+    let mut shown = json!({
         "digest": component.digest,
         "slot": component.slot,
         "name": component.name,
@@ -278,7 +340,11 @@ fn component_shown(component: &StoredComponent) -> Value {
         "actor": component.actor,
         "note": component.note,
         "at": component.at,
-    })
+    });
+    if let (Some(signatures), Some(members)) = (signatures, shown.as_object_mut()) {
+        members.insert("signatures".to_owned(), signatures.clone());
+    }
+    shown
 }
 
 fn set_shown(known: &KnownSet) -> Value {

@@ -204,8 +204,11 @@ impl From<AdministrationError> for Problem {
             Error::Admission(_) | Error::Compile { .. } | Error::Set(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
+            Error::Unsigned(_) | Error::Signature(_) => StatusCode::FORBIDDEN,
             Error::UnknownComponent(_) | Error::UnknownSet(_) => StatusCode::NOT_FOUND,
-            Error::Revoked(_)
+            Error::VersionOrder { .. }
+            | Error::Quarantined(_)
+            | Error::Revoked(_)
             | Error::NoBacktest(_)
             | Error::NotTestable(..)
             | Error::NothingBefore

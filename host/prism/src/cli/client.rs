@@ -57,6 +57,17 @@ impl Client {
         path: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> anyhow::Result<Value> {
+        self.operate_signed(method, path, body, None).await
+    }
+
+    /// The same with the signature of the component that is sent.
+    pub(super) async fn operate_signed(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+        signature: Option<&str>,
+    ) -> anyhow::Result<Value> {
         let token = self.token.as_deref().context("no token: set PRISM_SHARED_TOKEN")?;
         let url = format!("{}/internal/v1/policies{path}", self.base);
         // A component of some megabytes is compiled before the answer comes.
@@ -64,6 +75,9 @@ impl Client {
         let mut request = self.http.request(method, url).bearer_auth(token).timeout(wait);
         if let Some((kind, bytes)) = body {
             request = request.header("Content-Type", kind).body(bytes);
+        }
+        if let Some(signature) = signature {
+            request = request.header("X-Component-Signature", signature);
         }
         answer(request).await
     }

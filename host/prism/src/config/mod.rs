@@ -6,6 +6,7 @@
 
 mod parse;
 mod secret;
+mod components;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -17,6 +18,7 @@ use prism_evaluation::EvaluationConfig;
 use serde::Deserialize;
 
 use crate::api::Scope;
+pub(crate) use components::{CompileLimits, ComponentTerms, Unsigned};
 use parse::within;
 pub(crate) use secret::SharedToken;
 use secret::TokenSource;
@@ -61,6 +63,9 @@ pub(crate) struct ConfigFile {
     max_attempts: Option<u32>,
     lease_ms: Option<i64>,
     people: Vec<Person>,
+    policy_keys: Vec<components::NamedKey>,
+    unsigned_components: Option<Unsigned>,
+    component_compile: CompileLimits,
 }
 
 /// Somebody who may look at policies, prototype them or put them in force.
@@ -112,6 +117,8 @@ pub(crate) struct Settings {
     pub lease_ms: i64,
     /// Who else may use the routes of policies.
     pub people: Vec<Person>,
+    /// On which terms components are taken in.
+    pub components: ComponentTerms,
     /// Where the process ends itself, for crash tests: `stage:boundary`.
     pub crash_at: Option<String>,
 }
@@ -233,6 +240,12 @@ impl Settings {
                 &LEASE_MS,
             )?,
             people: file.people,
+            components: components::terms(
+                &read,
+                &file.policy_keys,
+                file.unsigned_components,
+                file.component_compile,
+            )?,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
@@ -354,6 +367,26 @@ mod tests {
     }
 
     #[test]
+    fn terms_for_components_are_strict_unless_it_is_said_otherwise() {
+        let resolved = |text: &str| {
+            let file: ConfigFile = serde_saphyr::from_str(text).expect("valid");
+            Settings::resolve(file, &|_| None)
+        };
+        assert_eq!(resolved("{}").expect("valid").components.unsigned, Unsigned::Refuse);
+        let allowing = resolved("unsigned_components: allow").expect("valid");
+        assert_eq!(allowing.components.unsigned, Unsigned::Allow);
+        for (text, name) in [
+            ("policy_keys: [{name: olga, ed25519: abc}]", "policy_keys"),
+            ("component_compile: {cpu_seconds: 0}", "component_compile"),
+        ] {
+            let Err(ConfigError::Value { name: told, .. }) = resolved(text) else {
+                panic!("{text} was accepted");
+            };
+            assert_eq!(told, name);
+        }
+    }
+
+    #[test]
     fn bad_values_name_the_setting() {
         for (name, value) in [
             ("PRISM_BIND", "nowhere"),
@@ -364,6 +397,7 @@ mod tests {
             ("PRISM_MAX_ATTEMPTS", "101"),
             ("PRISM_LEASE_MS", "99"),
             ("PRISM_LEASE_MS", "3600001"),
+            ("PRISM_UNSIGNED_COMPONENTS", "perhaps"),
         ] {
             let Err(ConfigError::Value { name: told, .. }) = settings(&[(name, value)]) else {
                 panic!("{name}={value} was accepted");

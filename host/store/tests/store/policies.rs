@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use prism_domain::ids::Digest;
 use prism_domain::lifecycle::{SetEvent, SetState};
-use prism_domain::policy::Slot;
+use prism_domain::policy::{FaultClass, PolicyFault, Slot};
+use prism_domain::time::EpochId;
 use prism_store::{
-    Act, Activation, NewActivation, PolicyLogEntry, StoreError, StoredComponent, log_is_whole,
+    Act, Activation, NewActivation, PolicyLogEntry, RewardsFaults, StoreError, StoredComponent,
+    StoredSignature, component_log_is_whole, log_is_whole,
 };
 
 use crate::fixture::{Fixture, at};
@@ -50,9 +52,12 @@ async fn a_component_is_stored_once_and_read_back_whole() {
         note: "first".into(),
         at: at(5),
     };
-    let put = || fixture.store.put_policy_component(component.clone(), b"wasm".to_vec());
+    let put = || fixture.store.put_policy_component(component.clone(), b"wasm".to_vec(), None);
     assert!(put().await.expect("stored"));
     assert!(!put().await.expect("stored"), "the second time nothing is new");
+    let log = fixture.store.component_log_after(0, 9).await.expect("reads");
+    assert_eq!((log.len(), log[0].component, &log[0].signature), (1, component.digest, &None));
+    assert_eq!((log[0].actor.as_str(), log[0].note.as_str()), ("olga", "first"));
     let found = fixture.store.policy_component(component.digest).await.expect("reads");
     assert_eq!(found.as_ref(), Some(&component));
     assert_eq!(
@@ -129,4 +134,106 @@ async fn the_log_shows_what_was_changed_or_left_out() {
     {
         assert!(sqlx::query(sql).execute(&mut stranger).await.is_err(), "{sql}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_that_signs_a_component_is_on_record_once() {
+    let fixture = Fixture::new().await;
+    let component = Digest::of(b"signed");
+    let signed = |key: &str| StoredSignature {
+        key_name: key.to_owned(),
+        key: format!("public of {key}"),
+        signature: "00".into(),
+    };
+    let stored = StoredComponent {
+        digest: component,
+        slot: Slot::Review,
+        name: "review".into(),
+        version: "1.0.0".into(),
+        summary: String::new(),
+        settings_schema: "{}".into(),
+        default_settings: "{}".into(),
+        size_bytes: 6,
+        actor: "olga".into(),
+        note: "new".into(),
+        at: at(1),
+    };
+    let store = &fixture.store;
+    store
+        .put_policy_component(stored, b"signed".to_vec(), Some(signed("a")))
+        .await
+        .expect("stored");
+    let more = async |key: &str| {
+        store.put_component_signature(component, signed(key), act("too")).await.expect("stored")
+    };
+    assert!(!more("a").await && more("b").await && !more("b").await);
+    let log = store.pushes_of(component).await.expect("reads");
+    let keys: Vec<_> = log.iter().map(|entry| entry.signature.clone()).collect();
+    assert_eq!(keys, [Some(signed("a")), Some(signed("b"))]);
+    assert!(component_log_is_whole("", &log) && !component_log_is_whole("", &log[1..]));
+    let mut changed = log;
+    changed[0].signature = None;
+    assert!(!component_log_is_whole("", &changed), "who signed cannot be taken away");
+    let mut stranger = fixture.stranger().await;
+    for sql in ["DELETE FROM component_log", "UPDATE component_log SET key_name = 'c'"] {
+        assert!(sqlx::query(sql).execute(&mut stranger).await.is_err(), "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_set_gives_way_at_once_and_never_comes_back() {
+    let fixture = Fixture::new().await;
+    let [one, two] = checked_sets(&fixture).await;
+    let store = &fixture.store;
+    store.activate(one, activation(None)).await.expect("activated");
+    store.activate(two, activation(None)).await.expect("activated");
+    assert_eq!(store.way_back(two).await.expect("reads"), Some(one));
+    let nowhere = store.revoke(two, None, act("leaks")).await;
+    assert_eq!(nowhere.map_err(|error| error.code()), Err("moved"), "it is in force");
+    let back = store.revoke(two, Some(one), act("leaks")).await.expect("revoked");
+    assert_eq!(back.map(|active| (active.policy_set, active.replaced)), Some((one, Some(two))));
+    assert_eq!(store.active().await.expect("reads"), back);
+    assert_eq!(store.set_state(two).await.expect("reads"), Some(SetState::Revoked));
+    assert_eq!(store.way_back(one).await.expect("reads"), None, "not to what was revoked");
+    let again = store.revoke(two, Some(one), act("twice")).await;
+    assert_eq!(again.map_err(|error| error.code()), Err("illegal-transition"));
+    let released = store.apply_set_event(two, SetEvent::Released, act("please")).await;
+    assert_eq!(released.map_err(|error| error.code()), Err("illegal-transition"));
+    assert!(log_is_whole("", &store.policy_log_after(0, 100).await.expect("reads")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantined_set_is_no_way_back_until_it_is_released() {
+    let fixture = Fixture::new().await;
+    let [one, two] = checked_sets(&fixture).await;
+    let store = &fixture.store;
+    store.activate(one, activation(None)).await.expect("activated");
+    store.activate(two, activation(None)).await.expect("activated");
+    let gone = store.quarantine(one, two, act("late")).await.expect("looked at");
+    assert_eq!(gone, None, "another set is in force by now");
+    store.quarantine(two, one, act("fails")).await.expect("done").expect("another is in force");
+    assert_eq!(store.way_back(one).await.expect("reads"), None);
+    let state = store.apply_set_event(two, SetEvent::Released, act("mended")).await;
+    assert_eq!(state.expect("released"), SetState::Checked);
+    assert_eq!(store.way_back(one).await.expect("reads"), Some(two));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_weights_are_counted_until_the_set_comes_into_force_again() {
+    let fixture = Fixture::new().await;
+    let [one, two] = checked_sets(&fixture).await;
+    let store = &fixture.store;
+    let fault = PolicyFault {
+        class: FaultClass::GuestFault,
+        code: "policy-trap".into(),
+        message: "x".repeat(100_000),
+    };
+    for epoch in [7, 7, 8] {
+        store.note_rewards_fault(one, EpochId(epoch), &fault, at(2)).await.expect("noted");
+    }
+    let counted = async |set| store.rewards_faults(set).await.expect("reads");
+    assert_eq!(counted(one).await, RewardsFaults { in_a_row: 3, epochs: 2 });
+    assert_eq!(counted(two).await, RewardsFaults { in_a_row: 0, epochs: 0 });
+    store.activate(one, activation(None)).await.expect("activated");
+    assert_eq!(counted(one).await, RewardsFaults { in_a_row: 0, epochs: 0 });
 }

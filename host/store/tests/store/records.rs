@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use prism_domain::ids::Digest;
-use prism_domain::policy::{Provenance, Slot};
+use prism_domain::policy::{FaultClass, PolicyFault, Provenance, Slot};
 use prism_domain::rewards::{LedgerView, ScoreRow, Source, Weight, WeightVector};
 use prism_domain::submission::{Event, Stage};
 use prism_store::{
-    DecisionRecord, MeasurementKind, PackedQuestion, ReferenceRuns, StageCommit, WeightsSnapshot,
+    DecisionRecord, MeasurementKind, PackedQuestion, ReferenceRuns, RewardsFaults, StageCommit,
+    WeightsSnapshot,
 };
 
 use crate::fixture::{EPOCH, Fixture, at, hotkey, id};
@@ -114,7 +115,16 @@ async fn weights_are_appended_and_the_last_one_is_served() {
         at,
     };
     let view_question = || PackedQuestion::of(b"view").expect("small");
+    let fault = PolicyFault {
+        class: FaultClass::GuestFault,
+        code: "policy-trap".into(),
+        message: "unreachable".into(),
+    };
+    let set = Digest::of(b"set");
+    fixture.store.note_rewards_fault(set, EPOCH, &fault, at(1)).await.expect("noted");
     fixture.store.put_weights_snapshot(&snapshot(at(1)), view_question()).await.expect("appended");
+    let faults = fixture.store.rewards_faults(set).await.expect("reads");
+    assert_eq!(faults, RewardsFaults { in_a_row: 0, epochs: 1 }, "an answer ends the row");
     fixture.store.put_weights_snapshot(&snapshot(at(2)), view_question()).await.expect("appended");
     assert_eq!(fixture.store.last_weights().await.expect("reads"), Some(snapshot(at(2))));
     assert_eq!(fixture.store.recent_weights(10).await.expect("reads").len(), 2);

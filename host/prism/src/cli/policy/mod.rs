@@ -12,10 +12,12 @@ mod test;
 mod run;
 mod bench;
 mod check;
+mod sign;
 mod push;
 mod compose;
 mod activate;
 mod backtest;
+mod ends;
 mod shadow;
 mod status;
 mod replay;
@@ -43,6 +45,10 @@ pub(super) enum Verb {
     Check(check::Check),
     /// Show the interfaces of a component as text; nothing of it is run.
     Inspect(check::Inspect),
+    /// Make a pair of keys: the private one into a file, the public one as a line for the server's settings.
+    Key(sign::Key),
+    /// Print the signature of a component.
+    Sign(sign::Sign),
     /// Bring a component to a server: it is checked, compiled, tried on the cases of its slot, and stored.
     Push(push::Arguments),
     /// Make a policy set: components and settings in place of those in force.
@@ -63,6 +69,10 @@ pub(super) enum Verb {
     Activate(activate::Arguments),
     /// Put the set before this one back in force.
     Rollback(activate::RollBack),
+    /// Never load a policy set again; one that is in force gives way to the last sound one before it.
+    Revoke(ends::Revoke),
+    /// Let a policy set that failed too often out of its quarantine.
+    Release(ends::Release),
     /// Show which set is in force.
     Status(status::Status),
     /// Show who did what to which set, and why.
@@ -83,6 +93,8 @@ pub(super) fn run(settings: Settings, verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Bench(arguments) => bench::run(&settings, arguments),
         Verb::Check(arguments) => check::check(&settings, arguments),
         Verb::Inspect(arguments) => check::inspect(arguments),
+        Verb::Key(arguments) => sign::key(arguments),
+        Verb::Sign(arguments) => sign::sign(arguments),
         Verb::Push(arguments) => push::run(&settings, arguments),
         Verb::Compose(arguments) => compose::run(&settings, arguments),
         Verb::Shadow(arguments) => shadow::shadow(&settings, arguments),
@@ -93,6 +105,8 @@ pub(super) fn run(settings: Settings, verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Rescore(arguments) => backtest::rescore(&settings, arguments),
         Verb::Activate(arguments) => activate::run(&settings, arguments),
         Verb::Rollback(arguments) => activate::roll_back(&settings, arguments),
+        Verb::Revoke(arguments) => ends::revoke(&settings, arguments),
+        Verb::Release(arguments) => ends::release(&settings, arguments),
         Verb::Status(arguments) => status::status(&settings, arguments),
         Verb::Log(arguments) => status::log(&settings, arguments),
         Verb::Replay(arguments) => replay::run(settings, arguments),

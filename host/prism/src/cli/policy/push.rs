@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use reqwest::{Method, Url};
+use reqwest::Url;
 
 use super::remote::{Remote, text};
+use super::sign;
 use super::slot::SlotName;
 use crate::cli::output;
 use crate::config::Settings;
@@ -22,6 +23,12 @@ pub(in crate::cli) struct Arguments {
     /// What there is to say about it.
     #[arg(long, default_value = "")]
     note: String,
+    /// The file with the private key that signs it, as `prism policy key` made it.
+    #[arg(long, value_name = "FILE", conflicts_with = "signature")]
+    key: Option<PathBuf>,
+    /// The signature, as `prism policy sign` printed it.
+    #[arg(long, value_name = "SIGNATURE")]
+    signature: Option<String>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -35,8 +42,11 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
         query.query_pairs_mut().append_pair("slot", slot.name());
     }
     let path = format!("/components?{}", query.query().unwrap_or_default());
+    let slot = arguments.slot.map(SlotName::slot);
+    let made = arguments.key.as_deref().map(|key| sign::signature(key, slot, &wasm)).transpose()?;
+    let signature = made.as_ref().or(arguments.signature.as_ref()).map(String::as_str);
     let remote = &arguments.remote;
-    let answer = remote.ask(settings, Method::POST, &path, Some(("application/wasm", wasm)))?;
+    let answer = remote.push(settings, &path, wasm, signature)?;
     remote.show(&answer, |component| {
         let member = |name| text(component, name);
         output::line(&format!(

@@ -31,6 +31,19 @@ impl Remote {
         runtime::block_on(client.operate(method, path, body))?
     }
 
+    /// Brings a component, with its signature if it has one.
+    pub(super) fn push(
+        &self,
+        settings: &Settings,
+        path: &str,
+        wasm: Vec<u8>,
+        signature: Option<&str>,
+    ) -> anyhow::Result<Value> {
+        let client = Client::new(&self.url, &settings.slug, settings.token.load())?;
+        let body = Some(("application/wasm", wasm));
+        runtime::block_on(client.operate_signed(Method::POST, path, body, signature))?
+    }
+
     /// The same with a JSON body.
     pub(super) fn post(
         &self,
