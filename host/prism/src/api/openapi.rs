@@ -33,7 +33,7 @@ const PUBLIC: [Described; 12] = [
     route("get", "/docs", "This description as a page"),
 ];
 
-const INTERNAL: [Described; 33] = [
+const INTERNAL: [Described; 34] = [
     route("get", "/internal/v1/get_weights", "The weights in force"),
     route(
         "post",

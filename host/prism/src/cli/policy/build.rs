@@ -135,7 +135,7 @@ fn javascript(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Vec<u8
 }
 
 fn world(project: &Project) -> &'static str {
-    World::from(project.slot).names().1
+    World::from(project.slot).name()
 }
 
 /// What a tool writes, in a folder that goes away: a build that fails leaves the last component as it was.

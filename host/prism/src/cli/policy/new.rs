@@ -127,7 +127,7 @@ fn introduced(slot: Slot, language: Language) -> anyhow::Result<String> {
     Ok(text
         .context("this build has no introduction")?
         .replace("@SLOT@", slot.as_str())
-        .replace("@WORLD@", World::from(slot).names().1)
+        .replace("@WORLD@", World::from(slot).name())
         .replace("@RULES@", source)
         .replace("@GLUE@", interface))
 }
