@@ -157,9 +157,10 @@ impl Pipeline {
     ) -> Result<Vec<Rematch>, StageError> {
         let forgone = self.rematches_forgone(id).await?;
         let held = self.store.measurements(id, MeasurementKind::IncumbentTelemetry).await?;
-        let own = match held.is_empty() {
-            true => None,
-            false => self.store.measurement(id, MeasurementKind::Telemetry).await?,
+        let own = if held.is_empty() {
+            None
+        } else {
+            self.store.measurement(id, MeasurementKind::Telemetry).await?
         };
         rematches_of(forgone, held.iter().map(Vec::as_slice), own.as_deref())
     }

@@ -463,7 +463,8 @@ fn read<T: DeserializeOwned>(
     kind: MeasurementKind,
     what: &'static str,
 ) -> Result<Option<T>, StageError> {
-    let parse = |bytes| serde_json::from_slice(bytes).map_err(|_| StageError::Missing { what });
+    let parse =
+        |bytes| serde_json::from_slice(bytes).map_err(|_source| StageError::Missing { what });
     past.measurement(kind).map(parse).transpose()
 }
 

@@ -162,9 +162,9 @@ impl Pipeline {
             changes.extend(new_changes);
             let now = self.clock.now();
             if stop.is_cancelled() || now >= kept_at.plus_ms(CHECKPOINT_MS) {
-                let step = step_of(&mut fold, position, tried, std::mem::take(&mut changes))?;
+                let so_far = step_of(&mut fold, position, tried, std::mem::take(&mut changes))?;
                 let lease_ms = if stop.is_cancelled() { 0 } else { LEASE_MS };
-                self.store.keep_backtest_step(claim, step, now, lease_ms).await?;
+                self.store.keep_backtest_step(claim, so_far, now, lease_ms).await?;
                 kept_at = now;
             }
             if stop.is_cancelled() {
@@ -174,8 +174,8 @@ impl Pipeline {
         let report = self.backtest_report(claim, &fold, policies).await?;
         let report = String::from_utf8(encoded(&report, "backtest report")?)
             .map_err(|_source| StageError::Missing { what: "backtest report" })?;
-        let step = step_of(&mut fold, position, tried, changes)?;
-        self.store.finish_backtest(claim, step, report, self.clock.now()).await?;
+        let last = step_of(&mut fold, position, tried, changes)?;
+        self.store.finish_backtest(claim, last, report, self.clock.now()).await?;
         Ok(Turn::Done)
     }
 
@@ -226,23 +226,25 @@ impl Pipeline {
         Ok(now.is_some() && then == now)
     }
 
-    /// What fills a slot of a set: component, settings, limits and profile, as canonical JSON.
+    /// What fills a slot of a set, component, settings, limits and profile, as the digest of its canonical JSON.
     async fn revision(
         &self,
         policy_set: Digest,
         slot: Slot,
         revisions: &mut Revisions,
-    ) -> Result<Option<String>, StageError> {
-        if !revisions.known.contains_key(&policy_set) {
+    ) -> Result<Option<Digest>, StageError> {
+        let slots = if let Some(slots) = revisions.known.get(&policy_set) {
+            slots
+        } else {
             let stored = self.store.policy_set(policy_set).await?;
             let manifest: Option<BTreeMap<String, Value>> =
                 stored.and_then(|set| serde_json::from_str(&set.canonical).ok());
+            let digest = |revision: Value| Digest::of(revision.to_string().as_bytes());
             let slots = manifest.unwrap_or_default().into_iter();
-            let slots = slots.map(|(slot, revision)| (slot, revision.to_string())).collect();
-            revisions.known.insert(policy_set, slots);
-        }
-        let known = revisions.known.get(&policy_set);
-        Ok(known.and_then(|slots| slots.get(slot.as_str())).cloned())
+            let slots = slots.map(|(slot, revision)| (slot, digest(revision))).collect();
+            revisions.known.entry(policy_set).or_insert(slots)
+        };
+        Ok(slots.get(slot.as_str()).copied())
     }
 
     async fn backtest_report(
@@ -339,7 +341,7 @@ fn read_change(text: &str) -> Option<prism_store::RescoredSubmission> {
 /// What fills the slots of the sets that history was decided under, and which set is the candidate.
 struct Revisions {
     candidate: Digest,
-    known: BTreeMap<Digest, BTreeMap<String, String>>,
+    known: BTreeMap<Digest, BTreeMap<String, Digest>>,
 }
 
 impl Revisions {
