@@ -9,7 +9,7 @@ use prism_domain::policy::Slot;
 use prism_tests::{Prism, Project, Settings, binary, zip_of};
 use serde_json::{Value, json};
 
-use crate::guests::{Guest, component};
+use crate::guests::{Guest, component, escaped};
 use crate::server::{activation, asked, composed, granted, loaded, push, settings};
 
 /// What a browser or a terminal would obey.
@@ -17,7 +17,7 @@ const MARKUP: &str = "<script>alert(1)</script> \u{1b}]0;owned\u{7} \u{202e}txt"
 
 /// Refuses everything with a finding in [`MARKUP`]; five files make it trap, six make it find too much.
 fn reviewer() -> Vec<u8> {
-    let markup: String = MARKUP.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let markup = escaped(MARKUP);
     let meta = Guest { summary: MARKUP, ..Guest::default() }.text();
     let (meta, _) = meta.split_once("(func $answer").expect("what every guest has");
     let text = format!(

@@ -81,8 +81,8 @@ pub(crate) fn component(text: &str, package: &str, world: &str, extra: &[&str]) 
 }
 
 /// Text as a string of a module's text may hold it, byte by byte.
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("\\{byte:02x}")).collect()
+pub(crate) fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |escaped, byte| escaped + &format!("\\{byte:02x}"))
 }
 
 /// A component within a component, and so on; no text could say so, for its parser has limits of its own.

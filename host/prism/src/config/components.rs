@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use prism_intake::PolicyKeys;
 use serde::Deserialize;
 
-use super::ConfigError;
 use super::parse::{Reader, within};
+use super::{ConfigError, ConfigFile};
 
 /// Times that make sense for a compilation, seconds.
 const SECONDS: RangeInclusive<u64> = 1..=3_600;
@@ -75,20 +75,15 @@ pub(crate) struct ComponentTerms {
 }
 
 /// The terms that the file says, with what the environment says on top.
-pub(super) fn terms(
-    read: &Reader<'_>,
-    keys: &[NamedKey],
-    unsigned: Option<Unsigned>,
-    compile: CompileLimits,
-) -> Result<ComponentTerms, ConfigError> {
-    let named: Vec<_> = keys.iter().map(|key| (key.name.clone(), key.ed25519.clone())).collect();
-    let keys = PolicyKeys::parse(&named)
+pub(super) fn terms(read: &Reader<'_>, file: &ConfigFile) -> Result<ComponentTerms, ConfigError> {
+    let named = file.policy_keys.iter().map(|key| (key.name.clone(), key.ed25519.clone()));
+    let keys = PolicyKeys::parse(&named.collect::<Vec<_>>())
         .map_err(|error| ConfigError::Value { name: "policy_keys", message: error.to_string() })?;
     let said = read.text(&["PRISM_UNSIGNED_COMPONENTS"]).map(|text| Unsigned::named(&text));
     Ok(ComponentTerms {
         keys,
-        unsigned: said.transpose()?.or(unsigned).unwrap_or_default(),
-        compile: compile.checked()?,
+        unsigned: said.transpose()?.or(file.unsigned_components).unwrap_or_default(),
+        compile: file.component_compile.checked()?,
     })
 }
 

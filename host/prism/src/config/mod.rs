@@ -171,6 +171,7 @@ impl Settings {
 
     fn resolve(file: ConfigFile, env: Environment<'_>) -> Result<Self, ConfigError> {
         let read = parse::Reader::new(env);
+        let components = components::terms(&read, &file)?;
         let data_dir =
             read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
         let database_url = read
@@ -240,12 +241,7 @@ impl Settings {
                 &LEASE_MS,
             )?,
             people: file.people,
-            components: components::terms(
-                &read,
-                &file.policy_keys,
-                file.unsigned_components,
-                file.component_compile,
-            )?,
+            components,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
