@@ -176,7 +176,7 @@ async fn accept(pipeline: &Pipeline, n: u32) -> SubmissionId {
     accepted.await.expect("accepted").submission.id
 }
 
-/// Every tenth project founds a look of its own, which the others resemble.
+/// Every tenth project founds an architecture of its own, which nine others train otherwise.
 fn project(n: u32) -> ProjectFacts {
     let digest = |tag: &str| Digest::of(format!("{tag} {n}").as_bytes());
     let len = u32::try_from(SKETCH_LEN).expect("short");
@@ -208,10 +208,10 @@ fn project(n: u32) -> ProjectFacts {
             entry_functions: vec![entry("build_model", 1), entry("get_recipe", 1)],
             fingerprints: Some(Fingerprints {
                 source: digest("source"),
-                architecture: digest("architecture"),
+                architecture: Digest::of(format!("architecture {look}").as_bytes()),
                 training: digest("training"),
             }),
-            architecture_sketch: sketch(40),
+            architecture_sketch: sketch(0),
             source_sketch: sketch(120),
         },
     }

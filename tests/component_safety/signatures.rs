@@ -153,8 +153,8 @@ async fn the_command_line_makes_keys_signs_and_pushes() {
     let (made, lines, complaint) = run(&["policy", "key", "ada", "--out", "ada.key"]);
     assert!(made, "{complaint}");
     let file = folder.path().join("ada.key");
-    let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let permissions = std::fs::metadata(&file).expect("a file").permissions().mode();
+    assert_eq!(permissions & 0o777, 0o600);
     let (again, _, complaint) = run(&["policy", "key", "ada", "--out", "ada.key"]);
     assert!(!again && complaint.contains("ada.key"), "a key is never overwritten: {complaint}");
 

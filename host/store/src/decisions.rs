@@ -1,12 +1,15 @@
 //! What policies were asked and what they answered: written once, with all that is needed to ask again.
 
+use std::collections::BTreeMap;
+
 use prism_domain::ids::{Digest, SubmissionId};
 use prism_domain::policy::{Provenance, Slot};
 use prism_domain::time::Timestamp;
 use serde::Serialize;
+use sqlx::QueryBuilder;
 
 use crate::codec::{bounded, from_column, parsed, to_column, verified};
-use crate::dialect::Connection;
+use crate::dialect::{Connection, Engine};
 use crate::error::StoreError;
 use crate::open::Store;
 
@@ -127,13 +130,41 @@ impl Store {
                 .bind(digest.to_string())
                 .fetch_optional(&self.readers)
                 .await?;
-        let Some((size_bytes, packed)) = row else { return Ok(None) };
-        let size = from_column::<u64>("size", size_bytes)?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX).min(QUESTION_MAX_BYTES);
-        let question = zstd::bulk::decompress(&packed, size)
-            .map_err(|error| StoreError::corrupt("question", error))?;
-        verified(digest, question).map(Some)
+        row.map(|(size_bytes, packed)| unpacked(digest, size_bytes, &packed)).transpose()
     }
+
+    /// Several questions as JSON, each checked against its digest; those that were not kept are left out.
+    pub async fn questions(
+        &self,
+        digests: &[Digest],
+    ) -> Result<BTreeMap<Digest, Vec<u8>>, StoreError> {
+        if digests.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut query = QueryBuilder::<Engine>::new(
+            "SELECT digest, size_bytes, packed FROM questions WHERE digest IN (",
+        );
+        let mut list = query.separated(", ");
+        for digest in digests {
+            list.push_bind(digest.to_string());
+        }
+        query.push(")");
+        let rows: Vec<(String, i64, Vec<u8>)> =
+            query.build_query_as().fetch_all(&self.readers).await?;
+        let read = |(digest, size_bytes, packed): (String, i64, Vec<u8>)| {
+            let digest = parsed("question digest", &digest)?;
+            Ok((digest, unpacked(digest, size_bytes, &packed)?))
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
+fn unpacked(digest: Digest, size_bytes: i64, packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let size = from_column::<u64>("size", size_bytes)?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX).min(QUESTION_MAX_BYTES);
+    let question = zstd::bulk::decompress(packed, size)
+        .map_err(|error| StoreError::corrupt("question", error))?;
+    verified(digest, question)
 }
 
 #[derive(sqlx::FromRow)]

@@ -186,12 +186,13 @@ impl Pipeline {
         revisions: &mut Revisions,
     ) -> Result<Vec<Asked>, StageError> {
         let page = self.store.past_submissions(after, through, PAGE).await?;
+        let asked_of =
+            |past: &PastSubmission| past.last_answer(Slot::Review).map(|answer| answer.question);
+        let digests: Vec<Digest> = page.iter().filter_map(asked_of).collect();
+        let mut questions = self.store.questions(&digests).await?;
         let mut asked = Vec::with_capacity(page.len());
         for mut past in page {
-            let question = match past.last_answer(Slot::Review) {
-                Some(answer) => self.store.question(answer.question).await?,
-                None => None,
-            };
+            let question = asked_of(&past).and_then(|digest| questions.remove(&digest));
             let (review, report) = (MeasurementKind::Review, MeasurementKind::Report);
             let reused = Reused {
                 review: self.is_reused(&past, Slot::Review, review, revisions).await?,

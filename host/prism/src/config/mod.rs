@@ -209,13 +209,7 @@ impl Settings {
                 .or(file.signature_ttl_seconds)
                 .unwrap_or(300),
             epoch: read.epoch(file.epoch_seconds)?,
-            self_check_seconds: within(
-                "self_check_seconds",
-                read.number("self_check_seconds", &["PRISM_SELF_CHECK_SECONDS"])?
-                    .or(file.self_check_seconds)
-                    .unwrap_or(86_400),
-                &(1..=u32::MAX),
-            )?,
+            self_check_seconds: read.self_check(file.self_check_seconds)?,
             max_upload_bytes: read
                 .number("max_upload_bytes", &["PRISM_MAX_UPLOAD_BYTES"])?
                 .or(file.max_upload_bytes)

@@ -12,6 +12,9 @@ use prism_evaluation::{BackendKind, EvaluationConfig};
 use super::secret::TokenSource;
 use super::{ConfigError, Environment};
 
+/// How often all decisions are taken again, seconds: once a day.
+const SELF_CHECK_SECONDS: u32 = 86_400;
+
 /// Looks settings up under several names; the first one that is set wins.
 pub(super) struct Reader<'a> {
     env: Environment<'a>,
@@ -79,6 +82,14 @@ impl<'a> Reader<'a> {
             name: "epoch_seconds",
             message: "must not be zero".into(),
         })
+    }
+
+    pub(super) fn self_check(&self, file: Option<u32>) -> Result<u32, ConfigError> {
+        let seconds = self
+            .number("self_check_seconds", &["PRISM_SELF_CHECK_SECONDS"])?
+            .or(file)
+            .unwrap_or(SELF_CHECK_SECONDS);
+        within("self_check_seconds", seconds, &(1..=u32::MAX))
     }
 
     /// The evaluation section of the file with what the environment says on top.

@@ -10,7 +10,7 @@ use prism_policy::{Sandbox, World, componentize};
 use serde::Deserialize;
 
 use super::project::{Language, Project};
-use super::toolchain::{Tool, Toolchain};
+use super::toolchain::{self, Tool, Toolchain};
 use crate::cli::output;
 
 /// The target without an operating system: what is built for it imports nothing but the log.
@@ -59,7 +59,7 @@ fn rust(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Vec<u8>> {
         .args(["--message-format", "json-render-diagnostics"])
         // Panic messages name source files; the same source gives the same bytes in every folder.
         .env("CARGO_ENCODED_RUSTFLAGS", remapped(project, toolchain)?);
-    let said = toolchain.output(Tool::Cargo, cargo)?;
+    let said = toolchain::output(Tool::Cargo, cargo)?;
     let manifest = project.folder.join("Cargo.toml");
     let module = said
         .lines()
@@ -86,7 +86,7 @@ struct Package {
 fn remapped(project: &Project, toolchain: &Toolchain) -> anyhow::Result<String> {
     let mut cargo = toolchain.command(Tool::Cargo);
     cargo.args(["metadata", "--format-version", "1", "--filter-platform", TARGET]);
-    let metadata: Metadata = serde_json::from_str(&toolchain.output(Tool::Cargo, cargo)?)
+    let metadata: Metadata = serde_json::from_str(&toolchain::output(Tool::Cargo, cargo)?)
         .context("cargo's metadata cannot be read")?;
     let mut flags = format!("--remap-path-prefix={}=/policy", project.folder.display());
     let mut folders: Vec<&Path> = metadata
@@ -97,7 +97,7 @@ fn remapped(project: &Project, toolchain: &Toolchain) -> anyhow::Result<String> 
     folders.sort_unstable();
     folders.dedup();
     for folder in folders.into_iter().filter(|folder| !project.folder.starts_with(folder)) {
-        flags += &format!("\x1f--remap-path-prefix={}=/crates", folder.display());
+        flags.extend(["\x1f--remap-path-prefix=", &folder.to_string_lossy(), "=/crates"]);
     }
     Ok(flags)
 }
@@ -119,7 +119,7 @@ fn python(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Vec<u8>> {
         ])
         .arg("-o")
         .arg(&made.path);
-    toolchain.output(Tool::ComponentizePy, command)?;
+    toolchain::output(Tool::ComponentizePy, command)?;
     made.read()
 }
 
@@ -130,7 +130,7 @@ fn javascript(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Vec<u8
         .args(["--sync", "--stub-wasi", "--wit", "wit", "--world", world(project)])
         .args(["--js", "policy.js", "--module-root", ".", "--output"])
         .arg(&made.path);
-    toolchain.output(Tool::ComponentizeQjs, command)?;
+    toolchain::output(Tool::ComponentizeQjs, command)?;
     made.read()
 }
 

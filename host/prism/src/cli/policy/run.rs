@@ -53,7 +53,9 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
             if arguments.json {
                 output::json(&shown_failed(&failed))?;
             } else {
-                told(&CaseError::Failed(failed)).iter().for_each(|line| output::line(line));
+                for line in told(&CaseError::Failed(failed)) {
+                    output::line(&line);
+                }
             }
             Ok(ExitCode::FAILURE)
         }

@@ -77,9 +77,10 @@ pub(super) fn signature(key: &Path, slot: Option<Slot>, wasm: &[u8]) -> anyhow::
 fn private_key(path: &Path) -> anyhow::Result<PolicySigner> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("cannot read `{shown}`"))?;
+    // The lowest six bits are what the group and others may do.
     let mode = file.metadata()?.permissions().mode();
     ensure!(
-        mode & 0o077 == 0,
+        mode.trailing_zeros() >= 6,
         "`{shown}` can be read by others: `chmod 600` it, or make a new key"
     );
     let mut text = String::new();

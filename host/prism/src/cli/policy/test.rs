@@ -59,10 +59,10 @@ fn attempt(component: &Component, case: &Case, update: bool) -> anyhow::Result<O
         (Ok(first), Ok(second)) => (first, second),
         (Err(error), _) | (_, Err(error)) => return Ok(Outcome::Failed(told(&error))),
     };
-    let came: Value = serde_json::from_str(&first.answer)?;
+    let answer: Value = serde_json::from_str(&first.answer)?;
     if first.answer != second.answer {
         let mut lines = vec!["asked twice, it answered differently".to_owned()];
-        lines.extend(differences(&came, &serde_json::from_str(&second.answer)?));
+        lines.extend(differences(&answer, &serde_json::from_str(&second.answer)?));
         return Ok(Outcome::Failed(lines));
     }
     if first.fuel_used != second.fuel_used {
@@ -72,7 +72,7 @@ fn attempt(component: &Component, case: &Case, update: bool) -> anyhow::Result<O
     }
     let expected: Option<Value> = case.expected.as_deref().map(serde_json::from_str).transpose()?;
     let lines = match &expected {
-        Some(expected) => differences(expected, &came),
+        Some(expected) => differences(expected, &answer),
         None => vec!["nothing is expected yet: --update writes down what came".to_owned()],
     };
     if lines.is_empty() {
@@ -99,7 +99,9 @@ fn tell((name, outcome): &(&str, Outcome)) {
         Outcome::Written => output::line(&format!("written  {name}")),
         Outcome::Failed(why) => {
             output::line(&format!("FAILED   {name}"));
-            why.iter().for_each(|line| output::line(&format!("         {line}")));
+            for line in why {
+                output::line(&format!("         {line}"));
+            }
         }
     }
 }

@@ -82,30 +82,30 @@ impl Toolchain {
         command.current_dir(&self.folder);
         command
     }
+}
 
-    /// Runs a command; what it wrote to standard output. What it complains of is passed on when it fails.
-    pub(super) fn output(&self, tool: Tool, mut command: Command) -> anyhow::Result<String> {
-        let name = tool.name();
-        let output = match command.output() {
-            Ok(output) => output,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                bail!("`{name}` is not installed; to mend it: {}", tool.remedy())
-            }
-            Err(error) => return Err(error).with_context(|| format!("`{name}` does not start")),
-        };
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
-            return Ok(said);
+/// Runs a command; what it wrote to standard output. What it complains of is passed on when it fails.
+pub(super) fn output(tool: Tool, mut command: Command) -> anyhow::Result<String> {
+    let name = tool.name();
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("`{name}` is not installed; to mend it: {}", tool.remedy())
         }
-        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.code() == Some(NO_INTERPRETER) {
-            bail!("`{name}` cannot run ({}); to mend it: {}", complaint.trim(), tool.remedy());
-        }
-        if tool == Tool::Cargo && complaint.contains("target may not be installed") {
-            bail!("Rust's target is missing; to mend it: rustup target add wasm32-unknown-unknown");
-        }
-        // Cargo says on standard output what only programs read; the other tools say there what happened.
-        let told = if tool == Tool::Cargo { String::new() } else { said };
-        bail!("`{name}` failed ({}):\n{}{}", output.status, told, complaint.trim_end())
+        Err(error) => return Err(error).with_context(|| format!("`{name}` does not start")),
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
     }
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() == Some(NO_INTERPRETER) {
+        bail!("`{name}` cannot run ({}); to mend it: {}", complaint.trim(), tool.remedy());
+    }
+    if tool == Tool::Cargo && complaint.contains("target may not be installed") {
+        bail!("Rust's target is missing; to mend it: rustup target add wasm32-unknown-unknown");
+    }
+    // Cargo says on standard output what only programs read; the other tools say there what happened.
+    let told = if tool == Tool::Cargo { String::new() } else { said };
+    bail!("`{name}` failed ({}):\n{}{}", output.status, told, complaint.trim_end())
 }
