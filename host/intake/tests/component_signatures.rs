@@ -79,7 +79,7 @@ fn text_that_is_no_signature_or_no_key_is_refused() {
     {
         assert_eq!(ComponentSignature::parse(text), Err(Refused::Malformed), "{text}");
     }
-    let refused = |named: &[(&str, &str)]| keys(named).err().expect("refused");
+    let refused = |named: &[(&str, &str)]| keys(named).map(|_keys| ()).expect_err("refused");
     assert_eq!(refused(&[("", PUBLIC)]), PolicyKeyError::Name(String::new()));
     assert_eq!(refused(&[("a", PUBLIC), ("a", PUBLIC)]), PolicyKeyError::Twice("a".into()));
     let short = PUBLIC.replacen("d7", "", 1);

@@ -86,7 +86,7 @@ mod tests {
     fn a_last_digit_is_a_difference_and_many_are_counted() {
         assert_eq!(differences(&json!([0.1]), &json!([0.1])).len(), 0);
         assert_eq!(differences(&json!(0.3), &json!(0.1 + 0.2)).len(), 1);
-        let told = differences(&json!([0; 30]), &json!([1; 30]));
+        let told = differences(&json!(vec![0; 30]), &json!(vec![1; 30]));
         assert_eq!((told.len(), told[PLACES_MAX].as_str()), (PLACES_MAX + 1, "and 10 more"));
     }
 }
