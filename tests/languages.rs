@@ -174,14 +174,23 @@ async fn granted(request: RequestBuilder) -> Value {
     body
 }
 
-/// Pushes a component for review and puts it in force; the digest of the set.
-async fn decides(prism: &Prism, component: &Path) -> String {
-    let wasm = std::fs::read(component).expect("a component");
-    let pushed = granted(asked(prism, "POST", "/components?slot=review").body(wasm)).await;
+/// Signs and pushes a component for review and puts it in force; the digest of the set.
+async fn decides(server: &Prism, key: &Path, component: &Path) -> String {
+    let output = Command::new(binary())
+        .args(["policy", "push", "--json", "--slot", "review", "--url"])
+        .arg(format!("http://{}", server.address()))
+        .arg("--key")
+        .args([key, component])
+        .env("PRISM_SHARED_TOKEN", TOKEN)
+        .output()
+        .expect("prism runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    let pushed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let body = json!({"slots": {"review": {"component": pushed["digest"]}}});
-    let set = granted(asked(prism, "POST", "/sets").json(&body)).await["digest"].clone();
+    let set = granted(asked(server, "POST", "/sets").json(&body)).await["digest"].clone();
     let body = json!({"set": set, "reason": "another language", "without_backtest": "a test"});
-    let activation = granted(asked(prism, "POST", "/activations").json(&body)).await;
+    let activation = granted(asked(server, "POST", "/activations").json(&body)).await;
     assert_eq!(activation["policy_set"], set);
     set.as_str().expect("a digest").to_owned()
 }
@@ -210,11 +219,13 @@ async fn a_live_server_decides_by_python_then_by_javascript_and_every_decision_r
     let [python, javascript] =
         ["python", "javascript"].map(|language| built(&tools, "review", language));
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = Settings { workers: 1, ..Settings::api_only() };
+    let key = folder.path().join("rosa.key");
+    let file = succeeded(&["policy", "key", "rosa", "--out", &key.to_string_lossy()]);
+    let settings = Settings { workers: 1, file, ..Settings::api_only() };
     let server = Prism::start_in(folder.path(), &settings);
-    let first = decides(&server, &python.join("plugin.wasm")).await;
+    let first = decides(&server, &key, &python.join("plugin.wasm")).await;
     refused(&server, "ann").await;
-    let second = decides(&server, &javascript.join("plugin.wasm")).await;
+    let second = decides(&server, &key, &javascript.join("plugin.wasm")).await;
     refused(&server, "ben").await;
     assert_ne!(first, second);
     assert!(server.terminate().success());

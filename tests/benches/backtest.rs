@@ -17,13 +17,13 @@ use prism_domain::facts::{
 };
 use prism_domain::ids::{Digest, Hotkey, SubmissionId};
 use prism_domain::lifecycle::SetEvent;
-use prism_domain::policy::{Policies, PolicySet as _};
+use prism_domain::policy::{Policies, PolicySet as _, Slot};
 use prism_domain::submission::{Blame, Event, ProjectKind, Stage};
 use prism_domain::time::{Clock, EpochId, EpochLength, Timestamp};
 use prism_pipeline::{Beacon, Pipeline, PipelineConfig, ProgressBoard};
-use prism_policy::{Catalog, Sandbox, canonical_json};
+use prism_policy::{Catalog, Change, LoadedSet, Sandbox, canonical_json};
 use prism_store::{Act, MeasurementKind, NewSubmission, StageCommit, Store, StoreOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Submissions of the history.
@@ -36,13 +36,41 @@ fn main() {
 
 async fn measure() {
     let folder = tempfile::tempdir().expect("a folder");
-    let pipeline = pipeline(folder.path()).await;
+    let (pipeline, catalog) = pipeline(folder.path()).await;
     let began = Instant::now();
     history(&pipeline).await;
     let live = began.elapsed();
-    let set = pipeline.policies.current().digest();
+    let set = catalog.loaded();
+    println!(
+        "decided the first time: {:.0} submissions/s",
+        f64::from(SUBMISSIONS) / live.as_secs_f64()
+    );
+    backtest(&pipeline, &set, "nothing changed").await;
+    for (slot, name, value) in [
+        (Slot::Rewards, "half_life_epochs", json!(7)),
+        (Slot::Review, "literal_elements_max", json!(1_999)),
+        (Slot::Scaling, "score_scale", json!(0.7)),
+    ] {
+        let changed = with_setting(&catalog, slot, name, &value);
+        stored(&pipeline, &changed).await;
+        backtest(&pipeline, &changed, &format!("`{name}` of {} changed", slot.as_str())).await;
+    }
+}
+
+/// The set in force with one setting changed.
+fn with_setting(catalog: &Catalog, slot: Slot, name: &str, value: &Value) -> Arc<LoadedSet> {
+    let base = catalog.loaded();
+    let mut settings = base.manifest().0.get(&slot).expect("filled").settings.clone();
+    settings[name] = value.clone();
+    let change = Change { component: None, settings: Some(settings), limits: None };
+    let changes = BTreeMap::from([(slot, change)]);
+    catalog.compose(base.manifest(), &changes, |_| None).expect("a set")
+}
+
+async fn backtest(pipeline: &Pipeline, set: &LoadedSet, what: &str) {
     let epoch = (EpochId(1), pipeline.config.epoch);
-    let asked = pipeline.store.ask_backtest(set, set, epoch, act()).await.expect("asked");
+    let (set, in_force) = (set.digest(), pipeline.policies.current().digest());
+    let asked = pipeline.store.ask_backtest(set, in_force, epoch, act()).await.expect("asked");
     let began = Instant::now();
     let stop = CancellationToken::new();
     let made = pipeline.backtest_once("bench", &stop).await.map_err(|(_, error)| error);
@@ -56,38 +84,27 @@ async fn measure() {
     let decisions: u64 = ["review", "scaling", "thresholds", "attribution"].map(of).iter().sum();
     let rate = |seconds: f64| f64::from(u32::try_from(decisions).expect("few")) / seconds;
     println!(
-        "backtest of {SUBMISSIONS} submissions, {decisions} decisions: {:.2} s, {:.0} decisions/s (aim 10,000); \
-         decided the first time: {:.0}/s",
+        "{what}: {decisions} decisions about {SUBMISSIONS} submissions in {:.2} s, {:.0} decisions/s (aim 10,000); not asked again: {} reviews, {} analyses",
         took.as_secs_f64(),
         rate(took.as_secs_f64()),
-        rate(live.as_secs_f64()),
+        tally["slots"]["review"]["reused"],
+        tally["slots"]["scaling"]["reused"],
     );
-    println!("  by slot: {}", tally["slots"]);
 }
 
 fn act() -> Act {
     Act { actor: "bench".to_owned(), reason: "a bench".to_owned(), at: Now.now() }
 }
 
-async fn pipeline(folder: &std::path::Path) -> Pipeline {
+async fn pipeline(folder: &std::path::Path) -> (Pipeline, Arc<Catalog>) {
     let url = format!("sqlite://{}", folder.join("prism.db").display());
     let store = Store::open(&url, &StoreOptions::default()).await.expect("opens");
     let sandbox = Sandbox::start(Some(folder)).expect("a sandbox");
     let (catalog, reader) = Catalog::embedded(&sandbox, &BTreeMap::new()).expect("policies");
-    let set = catalog.loaded();
-    let manifest = canonical_json(&serde_json::to_value(set.manifest()).expect("JSON"));
-    let mut components = BTreeMap::new();
-    for (slot, revision) in &set.manifest().0 {
-        let bytes = prism_policy::default_component(*slot).to_vec();
-        store.put_component(bytes).await.expect("stored");
-        components.insert(*slot, revision.component);
-    }
-    let stored = store.put_policy_set(set.digest(), manifest, components, Now.now());
-    stored.await.expect("stored");
-    store.apply_set_event(set.digest(), SetEvent::Checked, act()).await.expect("checked");
-    Pipeline {
+    let catalog = Arc::new(catalog);
+    let pipeline = Pipeline {
         store,
-        policies: Arc::new(catalog) as Arc<dyn Policies>,
+        policies: Arc::clone(&catalog) as Arc<dyn Policies>,
         reader: Arc::new(reader),
         evaluator: Arc::new(Nobody),
         clock: Arc::new(Now),
@@ -108,7 +125,23 @@ async fn pipeline(folder: &std::path::Path) -> Pipeline {
         progress: ProgressBoard::default(),
         wake: Arc::default(),
         boundary: Arc::new(|_, _| {}),
+    };
+    stored(&pipeline, &catalog.loaded()).await;
+    (pipeline, catalog)
+}
+
+async fn stored(pipeline: &Pipeline, set: &LoadedSet) {
+    let manifest = canonical_json(&serde_json::to_value(set.manifest()).expect("JSON"));
+    let mut components = BTreeMap::new();
+    for (slot, revision) in &set.manifest().0 {
+        let bytes = prism_policy::default_component(*slot).to_vec();
+        pipeline.store.put_component(bytes).await.expect("stored");
+        components.insert(*slot, revision.component);
     }
+    let stored = pipeline.store.put_policy_set(set.digest(), manifest, components, Now.now());
+    stored.await.expect("stored");
+    let checked = pipeline.store.apply_set_event(set.digest(), SetEvent::Checked, act());
+    checked.await.expect("checked");
 }
 
 /// Accepts submissions, brings facts and telemetry as the stages before would, and lets the policies decide.

@@ -117,8 +117,15 @@ pub struct BacktestChange {
 /// Columns of [`BacktestRow`], for `concat!`.
 macro_rules! backtest_columns {
     () => {
-        "SELECT sequence, policy_set, baseline, through, ledger_version, actor, reason, at, state, position, tried, \
-         total, report, error FROM backtests "
+        backtest_columns!("report")
+    };
+    ($report:literal) => {
+        concat!(
+            "SELECT sequence, policy_set, baseline, through, ledger_version, actor, reason, at, state, position, \
+             tried, total, ",
+            $report,
+            " AS report, error FROM backtests "
+        )
     };
 }
 
@@ -149,14 +156,23 @@ impl Store {
         row.map(TryInto::try_into).transpose()
     }
 
-    /// Backtests, the newest first.
+    /// Backtests without their reports, the newest first.
     pub async fn backtests(&self, limit: u32) -> Result<Vec<Backtest>, StoreError> {
         let rows: Vec<BacktestRow> =
-            sqlx::query_as(concat!(backtest_columns!(), "ORDER BY sequence DESC LIMIT $1"))
+            sqlx::query_as(concat!(backtest_columns!("NULL"), "ORDER BY sequence DESC LIMIT $1"))
                 .bind(bounded(limit))
                 .fetch_all(&self.readers)
                 .await?;
         rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    /// How many backtests are under way or waiting.
+    pub async fn backtests_running(&self) -> Result<u64, StoreError> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM backtests WHERE state = 'running'")
+                .fetch_one(&self.readers)
+                .await?;
+        from_column("count", count)
     }
 
     /// Whether a backtest of exactly this set was made.

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use prism_store::{BacktestState, LIST_MAX};
 
 use super::auth::Viewer;
 use super::problem::Problem;
@@ -37,10 +36,8 @@ pub(super) async fn metrics(_: Viewer, State(state): State<ApiState>) -> Result<
         );
         line(&mut text, "prism_policy_faults", submissions);
     }
-    let running = store.backtests(LIST_MAX).await?.into_iter();
-    let running = running.filter(|backtest| backtest.state == BacktestState::Running).count();
     heading(&mut text, "prism_backtests_running", "gauge", "Backtests under way or waiting.");
-    line(&mut text, "prism_backtests_running", running as u64);
+    line(&mut text, "prism_backtests_running", store.backtests_running().await?);
     if let Some(check) = store.last_self_check().await? {
         heading(
             &mut text,

@@ -18,8 +18,9 @@ const fn route(method: &'static str, path: &'static str, summary: &'static str) 
     Described { method, path, summary }
 }
 
-const PUBLIC: [Described; 12] = [
+const PUBLIC: [Described; 13] = [
     route("get", "/livez", "Whether the process lives"),
+    route("get", "/metrics", "Numbers for Prometheus; needs the token of a viewer"),
     route("get", "/readyz", "Whether it can work; `?verbose` names each check"),
     route("post", "/v1/submissions", "Send a signed submission"),
     route("get", "/v1/submissions/{id}", "Where a submission stands, what was found, its scores"),

@@ -15,6 +15,8 @@ use crate::config::Settings;
 
 /// How often the server is asked how far it is.
 const LOOK: Duration = Duration::from_millis(250);
+/// After so many looks it is told that nobody has begun.
+const LOOKS_UNTAKEN: u32 = 40;
 /// How many weights, owners and submissions are shown.
 const SHOWN_MAX: usize = 20;
 
@@ -150,7 +152,7 @@ fn state_told(set: &Value) {
 
 fn waited(settings: &Settings, remote: &Remote, id: i64) -> anyhow::Result<Value> {
     let mut told = Value::Null;
-    loop {
+    for look in 0_u32.. {
         let backtest = remote.ask(settings, Method::GET, &format!("/backtests/{id}"), None)?;
         if text(&backtest, "state") != "running" {
             return Ok(backtest);
@@ -161,8 +163,12 @@ fn waited(settings: &Settings, remote: &Remote, id: i64) -> anyhow::Result<Value
             output::progress(&format!("backtest {id}: {tried} of {total} submissions"));
             told = tried;
         }
+        if look == LOOKS_UNTAKEN && told == 0 {
+            output::progress("nobody makes it yet: a process with workers has to run");
+        }
         runtime::block_on(tokio::time::sleep(LOOK))?;
     }
+    bail!("backtest {id} does not end")
 }
 
 fn number(value: &Value, name: &str) -> String {

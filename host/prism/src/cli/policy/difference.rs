@@ -12,37 +12,51 @@ const SHOWN_MAX: usize = 160;
 /// One line for each place, as a JSON pointer with what was expected and what came; empty when the two are
 /// equal. Numbers are equal when their values are.
 pub(super) fn differences(expected: &Value, came: &Value) -> Vec<String> {
-    let mut lines = Vec::new();
-    compare("", Some(expected), Some(came), &mut lines);
-    let more = lines.len().saturating_sub(PLACES_MAX);
-    lines.truncate(PLACES_MAX);
+    told(expected, came, |one, other| format!("expected {one}, came {other}"))
+}
+
+/// The same with what was and what is.
+pub(super) fn changes(before: &Value, after: &Value) -> Vec<String> {
+    told(before, after, |one, other| format!("{one} -> {other}"))
+}
+
+fn told(one: &Value, other: &Value, say: impl Fn(&str, &str) -> String) -> Vec<String> {
+    let mut places = Vec::new();
+    compare("", Some(one), Some(other), &mut places);
+    let more = places.len().saturating_sub(PLACES_MAX);
+    places.truncate(PLACES_MAX);
+    let mut lines: Vec<String> = places
+        .iter()
+        .map(|(place, one, other)| {
+            let place = if place.is_empty() { "/" } else { place };
+            format!("{place}: {}", say(one, other))
+        })
+        .collect();
     if more > 0 {
         lines.push(format!("and {more} more"));
     }
     lines
 }
 
-fn compare(place: &str, expected: Option<&Value>, came: Option<&Value>, lines: &mut Vec<String>) {
-    match (expected, came) {
+/// A place, and what stands there on either side.
+type Place = (String, String, String);
+
+fn compare(place: &str, one: Option<&Value>, other: Option<&Value>, places: &mut Vec<Place>) {
+    match (one, other) {
         (Some(Value::Object(one)), Some(Value::Object(other))) => {
             let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             for name in names {
-                compare(&format!("{place}/{name}"), one.get(name), other.get(name), lines);
+                compare(&format!("{place}/{name}"), one.get(name), other.get(name), places);
             }
         }
         (Some(Value::Array(one)), Some(Value::Array(other))) => {
             for index in 0..one.len().max(other.len()) {
-                compare(&format!("{place}/{index}"), one.get(index), other.get(index), lines);
+                compare(&format!("{place}/{index}"), one.get(index), other.get(index), places);
             }
         }
         (Some(Value::Number(one)), Some(Value::Number(other))) if same_number(one, other) => {}
         (one, other) if one == other => {}
-        (one, other) => lines.push(format!(
-            "{}: expected {}, came {}",
-            if place.is_empty() { "/" } else { place },
-            shown(one),
-            shown(other)
-        )),
+        (one, other) => places.push((place.to_owned(), shown(one), shown(other))),
     }
 }
 

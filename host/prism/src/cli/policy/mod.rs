@@ -55,7 +55,7 @@ pub(super) enum Verb {
     Compose(compose::Arguments),
     /// Let a policy set run beside the one in force; what it says is kept and never used.
     Shadow(shadow::Shadow),
-    /// Show how much a set that runs beside has answered, and where it disagrees.
+    /// Show what a set changes, and, where it runs beside, how much it has answered and where it disagrees.
     Diff(shadow::Diff),
     /// Decide all of history again under a set: decisions, owners and every weight, before and after.
     Backtest(backtest::Backtest),

@@ -7,6 +7,7 @@ use prism_domain::ids::Digest;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::difference::changes;
 use super::remote::{Remote, text};
 use crate::cli::output;
 use crate::config::Settings;
@@ -46,9 +47,25 @@ pub(super) fn shadow(settings: &Settings, arguments: &Shadow) -> anyhow::Result<
 }
 
 pub(super) fn diff(settings: &Settings, arguments: &Diff) -> anyhow::Result<ExitCode> {
-    let path = format!("/sets/{}/shadow?after={}", arguments.set, arguments.after);
-    let answer = arguments.remote.ask(settings, Method::GET, &path, None)?;
-    arguments.remote.show(&answer, tell)?;
+    let remote = &arguments.remote;
+    let ask = |path: &str| remote.ask(settings, Method::GET, path, None);
+    let mut answer = ask(&format!("/sets/{}/shadow?after={}", arguments.set, arguments.after))?;
+    let in_force = ask("/active")?;
+    let slots = |set: &str| -> anyhow::Result<Value> {
+        Ok(ask(&format!("/sets/{set}"))?.get("slots").cloned().unwrap_or_default())
+    };
+    let (before, after) = (slots(text(&in_force, "loaded"))?, slots(&arguments.set.to_string())?);
+    let changed = changes(&before, &after);
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("changes".to_owned(), json!(changed));
+    }
+    remote.show(&answer, |answer| {
+        output::line("beside the set in force:");
+        for change in &changed {
+            output::line(&format!("  {change}"));
+        }
+        tell(answer);
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
