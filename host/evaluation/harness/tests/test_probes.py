@@ -134,7 +134,9 @@ class Failures(unittest.TestCase):
     def test_more_time_than_the_base_runs_let_expect(self):
         burn = "        import time\n        end = time.process_time() + (0.4 if len(self.blocks) > 4 else 0)\n        while time.process_time() < end: pass\n"
         run = self.one(kit.transformer(burn=(FORWARD, FORWARD + burn)), kit.probe("depth_x4", steps=6), probe_cpu={"factor": 1, "min_ms": 100})
-        self.assertEqual((run["status"], run["steps_done"]), ("timeout", 1))
+        self.assertEqual((run["status"], run["steps_planned"]), ("timeout", 6))
+        # how much CPU time the base runs took, and so lets expect, depends on what else the machine does
+        self.assertIn(run["steps_done"], (1, 2, 3))
 
     def test_memory(self):
         hog = "        torch.ones(1 << (33 if len(self.blocks) > 4 else 3))\n"
