@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use prism_domain::policy::Slot;
 use prism_policy::default_component;
-use prism_tests::{Prism, Settings};
+use prism_tests::{Prism, Settings, TOKEN};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -406,6 +406,37 @@ async fn a_backtest_is_the_evidence_and_a_canary_the_first_step() {
     let path = format!("/backtests/{}/restatement", backtest["id"]);
     refused(asked(&prism, "olga", "POST", &path).json(&old), 412, "moved").await;
     all_decisions_are_found_the_same(&prism).await;
+    the_command_line_tells_it(&prism, &set);
+}
+
+/// The same from the command line: asked for, waited for, shown; and history scored again under the set in force.
+fn the_command_line_tells_it(prism: &Prism, set: &str) {
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(prism_tests::binary())
+            .arg("policy")
+            .args(arguments)
+            .args(["--url", &format!("http://{}", prism.address())])
+            .env("PRISM_SHARED_TOKEN", TOKEN)
+            .output()
+            .expect("prism runs");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        told
+    };
+    let told = run(&["backtest", set, "--reason", "once more"]);
+    for line in [
+        "backtest 2 of",
+        "done, 3 of 3 submissions",
+        "owners that would be others: 0",
+        "at once: L1 distance 0 ppm",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    assert!(run(&["rescore", "2"]).contains("nothing was changed"));
+    let told = run(&["rescore", "2", "--apply", "--reason", "as it was decided"]);
+    assert!(told.starts_with("2 submissions end otherwise now, 0 were left as they are"), "{told}");
+    assert!(run(&["backtest", "--id", "2", "--no-wait"]).contains("2 otherwise"));
+    assert!(run(&["diff", set]).contains("beside the set in force"));
 }
 
 /// The self-check's numbers appear where Prometheus looks.

@@ -166,7 +166,7 @@ fn waited(settings: &Settings, remote: &Remote, id: i64) -> anyhow::Result<Value
         if look == LOOKS_UNTAKEN && told == 0 {
             output::progress("nobody makes it yet: a process with workers has to run");
         }
-        runtime::block_on(tokio::time::sleep(LOOK))?;
+        runtime::block_on(async { tokio::time::sleep(LOOK).await })?;
     }
     bail!("backtest {id} does not end")
 }
