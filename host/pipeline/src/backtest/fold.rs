@@ -117,10 +117,12 @@ impl Fold {
         }
         let before = Outcome::of(submission);
         let ending = self.ending(asked, policies)?;
-        if let Outcome::Completed { final_score, .. } = ending.outcome
+        // What scoring again leaves as it is keeps its score.
+        let stands = if ending.outcome.can_stand() { &ending.outcome } else { &before };
+        if let Outcome::Completed { final_score, .. } = stands
             && submission.epoch == snapshot.epoch
         {
-            self.scores.insert(submission.id, (submission.hotkey.clone(), final_score));
+            self.scores.insert(submission.id, (submission.hotkey.clone(), *final_score));
         }
         let passed = |outcome: &Outcome| !matches!(outcome, Outcome::Rejected { .. });
         if passed(&before) && !passed(&ending.outcome) {
@@ -143,8 +145,11 @@ impl Fold {
     fn ending(&mut self, asked: &Asked, policies: &dyn PolicySet) -> Result<Ending, StageError> {
         let past = &asked.past;
         let before = Outcome::of(&past.submission);
-        // What never came to a review ended by no policy.
+        // What never came to a review, or failed, ended by no policy.
         let Some(question) = &asked.question else { return Ok(Ending::plain(before)) };
+        if matches!(before, Outcome::Failed { .. }) {
+            return Ok(Ending::plain(before));
+        }
         let verdict = match self.reviewed(asked, question, policies)? {
             Ok(verdict) => verdict,
             Err(fault) => return self.faulty(Slot::Review, &fault),

@@ -51,6 +51,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether a submission can be left so when history is scored again; it stays as it was where it cannot.
+    pub(crate) const fn can_stand(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Rejected { .. })
+    }
+
     /// How a stored submission ended.
     pub(crate) fn of(submission: &Submission) -> Self {
         let reason = submission.error.clone().unwrap_or_default();

@@ -12,7 +12,7 @@ use prism_store::{Act, Backtest, BacktestState, FamilyTests, NewActivation, Stor
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{Fixture, TestSet, broken, facts, seeing, sound};
+use crate::fixture::{Fixture, TestSet, broken, facts, holding, seeing, sound};
 use crate::rules::REJECTED;
 
 /// Submissions of a history, more than one page of a backtest.
@@ -49,8 +49,11 @@ async fn history() -> Fixture {
         Ok(score(n.expect("a number")))
     });
     in_force(&fixture, "one").await;
+    // The second half is of the epoch in which it ends.
+    let end = fixture.pipeline.clock.now().plus_ms(i64::from(SUBMISSIONS) * 60_000);
+    let last = fixture.pipeline.config.epoch.epoch_at(end).0;
     for n in 0..SUBMISSIONS {
-        let epoch = u64::from(1 + n / 30);
+        let epoch = if n < SUBMISSIONS / 2 { last - 1 } else { last };
         fixture.accept_at_in(epoch, n, Stage::Review, &project(n)).await;
         settle(&fixture).await;
         fixture.clock.pass_ms(60_000);
@@ -194,6 +197,23 @@ async fn what_it_predicts_is_what_activation_and_scoring_again_bring() {
     assert!(matches!(twice, Err(StageError::Store(StoreError::Moved("history")))), "{twice:?}");
 }
 
+/// What the other set would leave to an operator stays as it is, with its score and without what it owned.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_be_held_stays_as_it_is_and_the_prediction_knows() {
+    let fixture = history().await;
+    let wary = || holding("sound", 0.7);
+    let made = backtest(&fixture, "sound", wary()).await;
+    let report = report(&made);
+    assert!(report["tally"]["differ"].as_u64() > Some(10), "{}", report["tally"]);
+    in_force(&fixture, "sound").await;
+    fixture.policies.put_in_force(wary());
+    let weights = &report["weights"];
+    assert_eq!(served(&fixture).await, weights["vector_at_once"]);
+    let restated = fixture.pipeline.restate(made.id, "olga", "wary").await.expect("restated");
+    assert!(restated.left > 10, "{restated:?}");
+    assert_eq!(served(&fixture).await, weights["vector_rescored"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_stopped_goes_on_where_it_was_and_says_the_same() {
     let fixture = history().await;
@@ -234,7 +254,7 @@ async fn history_that_went_on_is_not_overwritten() {
     let fixture = history().await;
     let made = backtest(&fixture, "one", sound("one")).await;
     fixture.clock.pass_ms(1);
-    let late = fixture.accept_at_in(2, SUBMISSIONS, Stage::Review, &project(SUBMISSIONS)).await;
+    let late = fixture.accept_at_in(1, SUBMISSIONS, Stage::Review, &project(SUBMISSIONS)).await;
     settle(&fixture).await;
     assert_eq!(fixture.state(late).await, State::Completed);
     let refused = fixture.pipeline.restate(made.id, "olga", "too late").await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use prism_domain::attribution::{Attribution, Candidate};
+use prism_domain::attribution::{Attribution, AttributionDecision, Candidate};
 use prism_domain::entropy::Entropy;
 use prism_domain::evaluation::{
     Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
@@ -398,14 +398,26 @@ pub(crate) struct TestSet {
     sound: bool,
     /// What it makes of a score.
     view: fn(f64) -> f64,
+    /// From which quality on an operator has to look at it.
+    holds_from: f64,
 }
 
 pub(crate) fn sound(name: &str) -> TestSet {
-    TestSet { digest: Digest::of(name.as_bytes()), sound: true, view: |score| score }
+    TestSet {
+        digest: Digest::of(name.as_bytes()),
+        sound: true,
+        view: |score| score,
+        holds_from: f64::INFINITY,
+    }
 }
 
 pub(crate) fn broken(name: &str) -> TestSet {
     TestSet { sound: false, ..sound(name) }
+}
+
+/// A sound set that leaves the best to an operator.
+pub(crate) fn holding(name: &str, holds_from: f64) -> TestSet {
+    TestSet { holds_from, ..sound(name) }
 }
 
 /// A sound set that sees other scores.
@@ -460,7 +472,11 @@ impl PolicySet for TestSet {
     }
 
     fn attribute(&self, candidate: &Candidate) -> Result<Decided<Attribution>, PolicyFault> {
-        self.decided(Slot::Attribution, candidate, rules::attribution(candidate))
+        let mut answer = rules::attribution(candidate);
+        if candidate.quality >= self.holds_from {
+            answer.decision = AttributionDecision::Hold;
+        }
+        self.decided(Slot::Attribution, candidate, answer)
     }
 
     fn weigh(&self, ledger: &LedgerView) -> Result<Decided<WeightVector>, PolicyFault> {

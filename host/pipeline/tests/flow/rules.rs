@@ -47,7 +47,8 @@ pub(crate) fn report(telemetry: &Telemetry, view: fn(f64) -> f64) -> Report {
     }
 }
 
-/// To the owners of families and best variants, by their scores and their age; the first has the rest.
+/// To the owners of families and best variants by their scores and their age, and a little to whoever scored in the
+/// epoch; the first has the rest.
 pub(crate) fn weights(ledger: &LedgerView) -> WeightVector {
     let mut shares: BTreeMap<Hotkey, u64> = BTreeMap::new();
     for row in &ledger.families {
@@ -57,6 +58,9 @@ pub(crate) fn weights(ledger: &LedgerView) -> WeightVector {
     for row in &ledger.variants {
         *shares.entry(row.hotkey.clone()).or_default() +=
             u64::from(row.q_recipe_ppm) / (1 + row.age_epochs);
+    }
+    for row in &ledger.scores {
+        *shares.entry(row.hotkey.clone()).or_default() += u64::from(row.final_score_ppm) / 10;
     }
     shares.retain(|_, share| *share > 0);
     let total: u64 = shares.values().sum();
