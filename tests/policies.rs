@@ -432,6 +432,11 @@ fn the_command_line_tells_it(prism: &Prism, set: &str) {
     ] {
         assert!(told.contains(line), "{line} in {told}");
     }
+    let told: Value = serde_json::from_str(&run(&["backtest", "--id", "2", "--no-wait", "--json"]))
+        .expect("JSON");
+    let review = &told["report"]["tally"]["slots"]["review"];
+    assert_eq!((&review["asked"], &review["differs"]), (&json!(3), &json!(2)), "{told}");
+    assert_eq!(review["reused"], 1, "what the very revision said is not asked again: {told}");
     assert!(run(&["rescore", "2"]).contains("nothing was changed"));
     let told = run(&["rescore", "2", "--apply", "--reason", "as it was decided"]);
     assert!(told.starts_with("2 submissions end otherwise now, 0 were left as they are"), "{told}");

@@ -40,12 +40,6 @@ const IDLE_MS: u64 = 500;
 const REST_MS: u64 = 2_000;
 const FAULTS_MAX: u32 = 3;
 
-/// How a turn at a backtest ended.
-enum Turn {
-    Done,
-    Stopped,
-}
-
 impl Pipeline {
     /// Makes the backtests that are asked for, one after the other, until `stop`.
     pub(crate) async fn make_backtests(&self, worker_id: &str, stop: &CancellationToken) {
@@ -84,7 +78,7 @@ impl Pipeline {
             return Ok(false);
         };
         match self.make_backtest(&claim, stop).await {
-            Ok(_turn) => Ok(true),
+            Ok(()) => Ok(true),
             Err(error) => Err((Some(Box::new(claim)), error)),
         }
     }
@@ -112,7 +106,7 @@ impl Pipeline {
         &self,
         claim: &BacktestClaim,
         stop: &CancellationToken,
-    ) -> Result<Turn, StageError> {
+    ) -> Result<(), StageError> {
         tokio::select! {
             made = self.fold_history(claim, stop) => made,
             lost = self.keep_backtest(claim) => Err(lost.into()),
@@ -135,7 +129,7 @@ impl Pipeline {
         &self,
         claim: &BacktestClaim,
         stop: &CancellationToken,
-    ) -> Result<Turn, StageError> {
+    ) -> Result<(), StageError> {
         let backtest = &claim.backtest;
         let missing = StageError::Missing { what: "policy set" };
         let policies = self.set_of(backtest.policy_set).await?.ok_or(missing)?;
@@ -168,7 +162,7 @@ impl Pipeline {
                 kept_at = now;
             }
             if stop.is_cancelled() {
-                return Ok(Turn::Stopped);
+                return Ok(());
             }
         }
         let report = self.backtest_report(claim, &fold, policies).await?;
@@ -176,7 +170,7 @@ impl Pipeline {
             .map_err(|_source| StageError::Missing { what: "backtest report" })?;
         let last = step_of(&mut fold, position, tried, changes)?;
         self.store.finish_backtest(claim, last, report, self.clock.now()).await?;
-        Ok(Turn::Done)
+        Ok(())
     }
 
     async fn page(

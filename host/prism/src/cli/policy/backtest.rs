@@ -9,7 +9,7 @@ use prism_domain::ids::Digest;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::remote::{Remote, text};
+use super::remote::{Remote, set_told, text};
 use crate::cli::{output, runtime};
 use crate::config::Settings;
 
@@ -134,7 +134,7 @@ pub(super) fn canary(settings: &Settings, arguments: &Canary) -> anyhow::Result<
     let body = json!({"share_ppm": share_ppm.max(1), "reason": arguments.reason});
     let path = format!("/sets/{}/canary", arguments.set);
     let answer = arguments.remote.post(settings, &path, &body)?;
-    arguments.remote.show(&answer, state_told)?;
+    arguments.remote.show(&answer, set_told)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,12 +142,8 @@ pub(super) fn retire(settings: &Settings, arguments: &Retire) -> anyhow::Result<
     let path = format!("/sets/{}/retirement", arguments.set);
     let body = json!({"reason": arguments.reason});
     let answer = arguments.remote.post(settings, &path, &body)?;
-    arguments.remote.show(&answer, state_told)?;
+    arguments.remote.show(&answer, set_told)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn state_told(set: &Value) {
-    output::line(&format!("{}  {}", text(set, "digest"), text(set, "state")));
 }
 
 fn waited(settings: &Settings, remote: &Remote, id: i64) -> anyhow::Result<Value> {

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use prism_domain::ids::Digest;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::remote::{Remote, text};
+use super::remote::{Remote, set_told, text};
 use crate::cli::output;
 use crate::config::Settings;
 
@@ -36,7 +36,7 @@ pub(super) fn revoke(settings: &Settings, arguments: &Revoke) -> anyhow::Result<
     let path = format!("/sets/{}/revoke", arguments.set);
     let answer = arguments.remote.post(settings, &path, &json!({"reason": arguments.reason}))?;
     arguments.remote.show(&answer, |answer| {
-        tell(answer);
+        set_told(answer);
         if let Some(activation) = answer.get("activation").filter(|value| !value.is_null()) {
             output::line(&format!("in force: {}", text(activation, "policy_set")));
         }
@@ -47,10 +47,6 @@ pub(super) fn revoke(settings: &Settings, arguments: &Revoke) -> anyhow::Result<
 pub(super) fn release(settings: &Settings, arguments: &Release) -> anyhow::Result<ExitCode> {
     let path = format!("/sets/{}/release", arguments.set);
     let answer = arguments.remote.post(settings, &path, &json!({"reason": arguments.reason}))?;
-    arguments.remote.show(&answer, tell)?;
+    arguments.remote.show(&answer, set_told)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn tell(set: &Value) {
-    output::line(&format!("{}  {}", text(set, "digest"), text(set, "state")));
 }

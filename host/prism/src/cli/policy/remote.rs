@@ -65,6 +65,11 @@ impl Remote {
     }
 }
 
+/// A set and where it stands, in one line.
+pub(super) fn set_told(set: &Value) {
+    output::line(&format!("{}  {}", text(set, "digest"), text(set, "state")));
+}
+
 /// A member as text, or a question mark.
 pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or("?")

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::difference::changes;
-use super::remote::{Remote, text};
+use super::remote::{Remote, set_told, text};
 use crate::cli::output;
 use crate::config::Settings;
 
@@ -40,9 +40,7 @@ pub(in crate::cli) struct Diff {
 pub(super) fn shadow(settings: &Settings, arguments: &Shadow) -> anyhow::Result<ExitCode> {
     let path = format!("/sets/{}/shadow", arguments.set);
     let answer = arguments.remote.post(settings, &path, &json!({"reason": arguments.reason}))?;
-    arguments.remote.show(&answer, |set| {
-        output::line(&format!("{}  {}", text(set, "digest"), text(set, "state")));
-    })?;
+    arguments.remote.show(&answer, set_told)?;
     Ok(ExitCode::SUCCESS)
 }
 
