@@ -109,6 +109,7 @@ async fn pipeline(folder: &std::path::Path) -> (Pipeline, Arc<Catalog>) {
         evaluator: Arc::new(Nobody),
         clock: Arc::new(Now),
         entropy: Arc::new(Counting(AtomicU64::new(1))),
+        consultant: Arc::new(prism_domain::consult::NoModel),
         beacon: Beacon::new([7; 32]),
         config: PipelineConfig {
             epoch: EpochLength::from_seconds(21_600).expect("not zero"),
@@ -121,6 +122,7 @@ async fn pipeline(folder: &std::path::Path) -> (Pipeline, Arc<Catalog>) {
             hold_expiry_ms: 1_000_000,
             self_check_ms: 86_400_000,
             archive_limits: prism_intake::ArchiveLimits::default(),
+            closer: prism_pipeline::CloserConfig::default(),
         },
         progress: ProgressBoard::default(),
         wake: Arc::default(),

@@ -4,7 +4,9 @@
 mod server;
 mod projects;
 mod museum;
+mod endpoint;
 
+pub use endpoint::{Endpoint, Heard, Say};
 pub use museum::{Exhibit, exhibits};
 pub use projects::{Project, bundle, honest, zip_of};
 pub use server::{Prism, Settings, TOKEN, binary};

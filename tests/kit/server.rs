@@ -77,6 +77,7 @@ impl Prism {
 
     /// Starts on the database in a folder.
     pub fn start_in(folder: &Path, settings: &Settings) -> Self {
+        prism_llm::provide_tls();
         let mut child = Self::command(folder, settings).spawn().expect("prism starts");
         let lines = told_lines(&mut child);
         let base = loop {

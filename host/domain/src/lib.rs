@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod submission;
 pub mod finding;
 pub mod facts;
+pub mod consult;
 pub mod review;
 pub mod evaluation;
 pub mod telemetry;

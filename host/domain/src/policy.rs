@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Attribution, Candidate};
+use crate::consult::ProjectComparison;
 use crate::facts::{ModuleSource, SourceFacts};
 use crate::ids::Digest;
 use crate::improvement::{Assessment, Comparison};
-use crate::review::{ReviewInput, Verdict};
+use crate::review::{ReviewInput, Reviewed};
 use crate::rewards::{LedgerView, WeightVector};
 use crate::scaling::{Report, ScalingInput};
 
@@ -114,8 +115,12 @@ pub struct Decided<T> {
 pub trait PolicySet: Send + Sync {
     /// Digest of the components and their settings.
     fn digest(&self) -> Digest;
+    /// Whether the review policy looks closer: whether `review` makes use of a context.
+    fn looks_closer(&self) -> bool {
+        false
+    }
     /// May this project run?
-    fn review(&self, input: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault>;
+    fn review(&self, input: &ReviewInput) -> Result<Decided<Reviewed>, PolicyFault>;
     /// What do the measurements say?
     fn analyse(&self, input: &ScalingInput) -> Result<Decided<Report>, PolicyFault>;
     /// Is this improvement meaningful?
@@ -150,4 +155,11 @@ pub trait SourceReader: Send + Sync {
         modules: &[ModuleSource],
         entrypoints: &[String],
     ) -> Result<SourceFacts, PolicyFault>;
+
+    /// Compares two projects token by token. Modules that cannot be read are left out.
+    fn compare(
+        &self,
+        modules: &[ModuleSource],
+        others: &[ModuleSource],
+    ) -> Result<ProjectComparison, PolicyFault>;
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::consult::{Question, ReviewContext};
 use crate::facts::ProjectFacts;
 use crate::finding::{Finding, Severity, checked_findings, has_severity};
 use crate::ids::SubmissionId;
@@ -37,6 +38,9 @@ pub struct ReviewInput {
     pub facts: ProjectFacts,
     /// Earlier work, most similar first.
     pub neighbours: Vec<Neighbour>,
+    /// What is known beside the facts; none where the policy does not look closer, or nothing is at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ReviewContext>,
 }
 
 /// What is to happen with the submission.
@@ -58,6 +62,16 @@ pub struct Verdict {
     pub decision: ReviewDecision,
     /// All that was found.
     pub findings: Vec<Finding>,
+}
+
+/// What a review policy says: its verdict, or what it wants to have answered first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Reviewed {
+    /// The verdict.
+    Verdict(Verdict),
+    /// The model is to be asked first.
+    Ask(Question),
 }
 
 impl Verdict {

@@ -124,7 +124,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Names of attributes that the project itself gives: what is stored on objects and what classes define.
-fn members<'a>(project: &Project<'a>) -> BTreeSet<&'a str> {
+pub(crate) fn members<'a>(project: &Project<'a>) -> BTreeSet<&'a str> {
     let mut members = Members::default();
     for module in &project.modules {
         members.visit_body(module.body);

@@ -29,9 +29,13 @@ mod definitions;
 mod normalise;
 mod fingerprint;
 mod sketch;
+mod compare;
 
-pub use bindings::exports::prism::host::python_facts::{Facts, Fingerprints, Module};
+pub use bindings::exports::prism::host::python_facts::{
+    Comparison, Facts, Fingerprints, MatchedSpan, Module,
+};
 pub use bindings::prism::review::review::{EntryFunction, Observation, ObservationKind};
+pub use compare::{SPAN_TOKENS_MIN, SPANS_MAX, compare};
 pub use reader::extract;
 pub use report::OBSERVATIONS_MAX;
 pub use source::{SOURCE_BYTES_MAX, TERMS_MAX};
@@ -42,6 +46,10 @@ pub struct Reader;
 impl bindings::exports::prism::host::python_facts::Guest for Reader {
     fn extract(modules: Vec<Module>, entrypoints: Vec<String>) -> Facts {
         extract(&modules, &entrypoints)
+    }
+
+    fn compare(modules: Vec<Module>, others: Vec<Module>) -> Comparison {
+        compare(&modules, &others)
     }
 }
 

@@ -10,6 +10,8 @@ use ruff_python_ast::{
     Keyword, Number, Operator, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp,
 };
 
+use ruff_text_size::Ranged;
+
 use crate::definitions::{Body, Definitions};
 use crate::fingerprint::is_alias;
 use crate::project::{Project, dotted_parts};
@@ -24,6 +26,8 @@ pub(crate) struct Stream {
     pub(crate) exact: Vec<u8>,
     /// The tokens without constants and without names of the project.
     pub(crate) loose: Vec<u64>,
+    /// Where each of the loose tokens stands: the byte where the expression or statement around it begins.
+    pub(crate) places: Vec<u32>,
     /// Definitions referred to, in order.
     pub(crate) references: Vec<usize>,
 }
@@ -47,6 +51,7 @@ pub(crate) fn normalise<'a>(
         locals: BTreeMap::new(),
         attributes: BTreeMap::new(),
         stream: Stream::default(),
+        place: definition.range().start().to_u32(),
     };
     match definition.body {
         Body::Function(function) => normaliser.visit_function(function),
@@ -64,6 +69,8 @@ struct Normaliser<'p, 'a> {
     locals: BTreeMap<&'a str, u64>,
     attributes: BTreeMap<&'a str, u64>,
     stream: Stream,
+    /// Where what is being read begins.
+    place: u32,
 }
 
 impl<'a> Normaliser<'_, 'a> {
@@ -71,14 +78,19 @@ impl<'a> Normaliser<'_, 'a> {
     fn token(&mut self, text: &str) {
         let hash = hash(text.as_bytes());
         self.exact(hash);
-        self.stream.loose.push(hash);
+        self.loose(hash);
     }
 
     /// A token of which the loose stream holds only the kind.
     fn detail(&mut self, kind: &str, value: u64) {
         let kind = hash(kind.as_bytes());
         self.exact(mix(kind ^ mix(value)));
-        self.stream.loose.push(kind);
+        self.loose(kind);
+    }
+
+    fn loose(&mut self, token: u64) {
+        self.stream.loose.push(token);
+        self.stream.places.push(self.place);
     }
 
     fn exact(&mut self, token: u64) {
@@ -292,6 +304,7 @@ impl<'a> Normaliser<'_, 'a> {
 
 impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
+        self.place = statement.range().start().to_u32();
         match statement {
             Stmt::FunctionDef(function) => {
                 self.local(function.name.as_str());
@@ -326,6 +339,7 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
     fn visit_annotation(&mut self, _expression: &'a Expr) {}
 
     fn visit_expr(&mut self, expression: &'a Expr) {
+        self.place = expression.range().start().to_u32();
         match expression {
             Expr::Name(_) | Expr::Attribute(_) => self.visit_dotted(expression),
             Expr::Call(call) => self.visit_call(call),

@@ -58,7 +58,7 @@ pub fn extract(modules: &[Module], entrypoints: &[String]) -> Facts {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<(&str, Parsed<ModModule>), Unreadable> {
+pub(crate) fn read(bytes: &[u8]) -> Result<(&str, Parsed<ModModule>), Unreadable> {
     let text = decode(bytes)?;
     check_depth(text)?;
     let parsed = parse_module(text).map_err(|error| syntax_error(text, &error))?;

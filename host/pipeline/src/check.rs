@@ -9,6 +9,7 @@ use prism_domain::review::{ReviewDecision, ReviewInput};
 use prism_intake::{ArchiveLimits, Project, Rejection};
 use serde::Serialize;
 
+use crate::closer::review_again;
 use crate::facts::{Read, decide};
 use crate::project::tree;
 
@@ -41,8 +42,9 @@ pub fn check_upload(
         submission_id: SubmissionId::new(uuid::Uuid::nil()),
         facts,
         neighbours: Vec::new(),
+        context: None,
     };
-    let verdict = policies.review(&input)?.answer;
+    let verdict = review_again(policies, input.clone())?.answer;
     Ok(CheckReport {
         decision: verdict.decision,
         findings: verdict.findings,

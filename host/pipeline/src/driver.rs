@@ -18,7 +18,9 @@ use crate::outcome::{Remedy, StageError};
 use crate::{attribution, evaluation, facts, rematch, review, scoring};
 
 /// Stages that take milliseconds; one task does them in turn.
-const LIGHT_STAGES: [Stage; 4] = [Stage::Facts, Stage::Review, Stage::Scoring, Stage::Attribution];
+const LIGHT_STAGES: [Stage; 3] = [Stage::Facts, Stage::Scoring, Stage::Attribution];
+/// Stages that may wait for a language model; tasks of their own, so that nothing else waits with them.
+const REVIEW_STAGES: [Stage; 1] = [Stage::Review];
 /// Stages that train; as many at once as the operator says.
 const HEAVY_STAGES: [Stage; 2] = [Stage::Evaluation, Stage::Rematch];
 /// How long an idle worker waits before it looks again although nobody woke it, milliseconds.
@@ -74,6 +76,12 @@ impl Pipeline {
         let name = format!("{worker_id}/light");
         let token = stop.clone();
         tasks.spawn(async move { light.work_on(&name, &LIGHT_STAGES, &token).await });
+        for index in 0..self.config.closer.reviews.max(1) {
+            let reviewer = self.clone();
+            let name = format!("{worker_id}/review-{index}");
+            let token = stop.clone();
+            tasks.spawn(async move { reviewer.work_on(&name, &REVIEW_STAGES, &token).await });
+        }
         for index in 0..evaluations {
             let heavy = self.clone();
             let name = format!("{worker_id}/evaluation-{index}");
@@ -244,9 +252,17 @@ impl Pipeline {
     /// Nothing here is held against the miner.
     async fn mend(&self, claim: &Claim, error: &StageError) {
         let id = claim.submission.id;
-        tracing::error!(submission = %id, stage = claim.stage.as_str(), code = error.code(), error = %error_text(error), "stage failed");
+        if let Remedy::Wait { rest_ms } = error.remedy() {
+            tracing::info!(submission = %id, stage = claim.stage.as_str(), code = error.code(), rest_ms, "stage waits");
+        } else {
+            tracing::error!(submission = %id, stage = claim.stage.as_str(), code = error.code(), error = %error_text(error), "stage failed");
+        }
         match error.remedy() {
             Remedy::Forget => {}
+            Remedy::Wait { rest_ms } => {
+                let retry_at = self.clock.now().plus_ms(rest_ms);
+                self.give_back(claim, error.code(), retry_at, AttemptRule::Forgiven).await;
+            }
             Remedy::HoldForPolicy => {
                 let cause = HoldCause::PolicyFault;
                 let reason = format!("waiting for a policy: {}", error.code());

@@ -15,6 +15,7 @@ mod project;
 mod pinned;
 mod submit;
 mod facts;
+mod closer;
 mod review;
 mod reference;
 mod evaluation;
@@ -37,6 +38,7 @@ mod self_check;
 
 use std::sync::Arc;
 
+use prism_domain::consult::Consultant;
 use prism_domain::entropy::Entropy;
 use prism_domain::evaluation::Evaluator;
 use prism_domain::policy::{Policies, SourceReader};
@@ -50,6 +52,7 @@ pub use backtest::{
 };
 pub use capsule::{CAPSULE_MAX_BYTES, CAPSULE_SCHEMA, Capsule, CapsuleError, CapsuleProject};
 pub use check::{CheckReport, check_upload, project_tree};
+pub use closer::CloserConfig;
 pub use driver::{Boundary, BoundaryHook, ProgressBoard};
 pub use holds::{Resolution, ResolveArchitecture, ResolveError, ResolveRequest, ResolveTraining};
 pub use outcome::StageError;
@@ -87,6 +90,8 @@ pub struct PipelineConfig {
     pub self_check_ms: i64,
     /// Bounds under which stored uploads are unpacked.
     pub archive_limits: ArchiveLimits,
+    /// What the review's closer look has to keep to.
+    pub closer: CloserConfig,
 }
 
 /// Everything that the flow works with.
@@ -98,6 +103,8 @@ pub struct Pipeline {
     pub policies: Arc<dyn Policies>,
     /// Reads Python as data.
     pub reader: Arc<dyn SourceReader>,
+    /// Carries questions to a language model.
+    pub consultant: Arc<dyn Consultant>,
     /// Trains and measures.
     pub evaluator: Arc<dyn Evaluator>,
     /// The present.

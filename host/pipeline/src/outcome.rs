@@ -20,6 +20,14 @@ pub enum StageError {
         /// Which.
         what: &'static str,
     },
+    /// A question of the review has no answer yet, and the policy wants to wait for it.
+    #[error("waiting for the language model: {code}")]
+    Waiting {
+        /// Stable code.
+        code: &'static str,
+        /// When to try again, milliseconds from now.
+        rest_ms: i64,
+    },
     /// A machine of ours could not do it.
     #[error("{code}: {message}")]
     Machine {
@@ -37,6 +45,11 @@ pub enum StageError {
 pub(crate) enum Remedy {
     /// Try again later; give up after a number of tries.
     Retry,
+    /// Try again after a while, as often as it takes.
+    Wait {
+        /// How long, milliseconds.
+        rest_ms: i64,
+    },
     /// Wait until another policy set is active.
     HoldForPolicy,
     /// Nothing: the claim is no longer ours.
@@ -50,6 +63,7 @@ impl StageError {
             Self::Policy(fault) => &fault.code,
             Self::Store(error) => error.code(),
             Self::Missing { .. } => "P-MISSING",
+            Self::Waiting { code, .. } => code,
             Self::Machine { code, .. } => code,
         }
     }
@@ -58,7 +72,7 @@ impl StageError {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Policy(_) => Blame::Policy,
-            Self::Store(_) | Self::Missing { .. } => Blame::Platform,
+            Self::Store(_) | Self::Missing { .. } | Self::Waiting { .. } => Blame::Platform,
             Self::Machine { blame, .. } => *blame,
         }
     }
@@ -69,6 +83,7 @@ impl StageError {
                 FaultClass::PolicyError | FaultClass::GuestFault => Remedy::HoldForPolicy,
                 FaultClass::HostGuard => Remedy::Retry,
             },
+            Self::Waiting { rest_ms, .. } => Remedy::Wait { rest_ms: *rest_ms },
             Self::Store(StoreError::StaleClaim) => Remedy::Forget,
             Self::Store(_) | Self::Missing { .. } | Self::Machine { .. } => Remedy::Retry,
         }

@@ -161,6 +161,7 @@ fn review(observations: usize) -> ReviewInput {
             },
         },
         neighbours: Vec::new(),
+        context: None,
     }
 }
 

@@ -16,7 +16,8 @@ wasmtime::component::bindgen!({
             export prism:thresholds/thresholds@1.0.0;
             export prism:attribution/attribution@1.0.0;
             export prism:rewards/rewards@1.0.0;
-            export prism:host/python-facts@1.0.0;
+            export prism:consult/consult@1.0.0;
+            export prism:host/python-facts@1.1.0;
         }
     ",
     world: "prism:all/all",

@@ -35,13 +35,29 @@ macro_rules! export {
 }
 
 export!(
-    review / review,
     scaling / scaling,
     thresholds / thresholds,
     attribution / attribution,
     rewards / rewards,
     host / python_facts,
 );
+
+/// What a reviewer exports.
+pub(crate) struct Reviewer {
+    /// Its judgement from facts alone.
+    pub(crate) judge: crate::bindings::exports::prism::review::review::GuestIndices,
+    /// Its closer look; none where it takes none.
+    pub(crate) consult: Option<crate::bindings::exports::prism::consult::consult::GuestIndices>,
+}
+
+impl Export for Reviewer {
+    fn find(component: &InstancePre<CallState>) -> wasmtime::Result<Self> {
+        use crate::bindings::exports::prism::consult::consult::GuestIndices as Consult;
+        use crate::bindings::exports::prism::review::review::GuestIndices as Judge;
+        // One that is there has the right shape: the component was checked against the world with it.
+        Ok(Self { judge: Judge::new(component)?, consult: Consult::new(component).ok() })
+    }
+}
 
 /// A component cannot fill its slot.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +194,11 @@ impl<E> Bound<E> {
     /// The component itself, without settings and limits.
     pub(crate) fn prepared(&self) -> Prepared {
         Prepared { digest: self.revision.component, instance: self.component.clone() }
+    }
+
+    /// What it exports.
+    pub(crate) const fn export(&self) -> &E {
+        &self.export
     }
 
     /// Calls the component with the settings in force and rebuilds its answer with `check`.

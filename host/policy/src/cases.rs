@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use prism_domain::policy::Slot;
 
+use crate::bindings::exports::prism::consult::consult::Context;
+use crate::bindings::exports::prism::review::review::SubmissionFacts;
 use crate::bindings::prism::types::types::PolicyError;
 use crate::call::{Call, FailedCall};
 use crate::policy_set::LoadedSet;
@@ -31,17 +33,23 @@ struct Case<Q> {
     input: Q,
 }
 
+/// A question to a reviewer: with a context it is for its closer look, if it takes one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReviewCase {
+    settings: Value,
+    input: SubmissionFacts,
+    #[serde(default)]
+    context: Option<Context>,
+}
+
 impl LoadedSet {
     /// Asks the component of `slot` with the settings that the case brings. `case` is the JSON text
     /// `{"settings":{…},"input":{…}}`; the answer is the JSON text `{"Ok":…}` or `{"Err":…}`, with what
     /// the call cost. The answer is the component's own, not yet checked against the rules of the slot.
     pub fn run_case(&self, slot: Slot, case: &str) -> Result<Call<String>, CaseError> {
         match slot {
-            Slot::Review => answer(case, |settings, input| {
-                self.review.ask(settings, |store, instance, export, settings| {
-                    export.load(&mut *store, instance)?.call_judge(store, settings, input)
-                })
-            }),
+            Slot::Review => self.run_review_case(case),
             Slot::Scaling => answer(case, |settings, input| {
                 self.scaling.ask(settings, |store, instance, export, settings| {
                     export.load(&mut *store, instance)?.call_analyse(store, settings, input)
@@ -66,12 +74,33 @@ impl LoadedSet {
     }
 }
 
+impl LoadedSet {
+    fn run_review_case(&self, case: &str) -> Result<Call<String>, CaseError> {
+        let ReviewCase { settings, input, context } = serde_json::from_str(case)?;
+        let settings = canonical_json(&settings);
+        if let Some((consult, context)) = self.review.export().consult.as_ref().zip(context) {
+            let call = self.review.ask(&settings, |store, instance, _export, settings| {
+                let guest = consult.load(&mut *store, instance)?;
+                guest.call_consider(store, settings, &input, &context)
+            })?;
+            return shown(call);
+        }
+        let call = self.review.ask(&settings, |store, instance, export, settings| {
+            export.judge.load(&mut *store, instance)?.call_judge(store, settings, &input)
+        })?;
+        shown(call)
+    }
+}
+
 fn answer<Q: DeserializeOwned, A: Serialize>(
     case: &str,
     ask: impl FnOnce(&str, &Q) -> Result<Call<Result<A, PolicyError>>, FailedCall>,
 ) -> Result<Call<String>, CaseError> {
     let case: Case<Q> = serde_json::from_str(case)?;
-    let call = ask(&canonical_json(&case.settings), &case.input)?;
+    shown(ask(&canonical_json(&case.settings), &case.input)?)
+}
+
+fn shown<A: Serialize>(call: Call<Result<A, PolicyError>>) -> Result<Call<String>, CaseError> {
     let answer = serde_json::to_string_pretty(&call.answer)?;
     Ok(Call { answer, fuel_used: call.fuel_used, wall_us: call.wall_us, log: call.log })
 }

@@ -13,6 +13,9 @@ const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 /// The only interface whose functions a policy may import.
 const LOG_INTERFACE: &str = "prism:plugin/log@1.0.0";
 
+/// What a reviewer exports beside its own interface when it wants to look closer.
+const CONSULT_INTERFACE: &str = "prism:consult/consult@1.0.0";
+
 /// The worlds that a component can fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum World {
@@ -110,11 +113,12 @@ impl Refusal {
 }
 
 /// The interfaces of this host: the main package first, then what it and the slots depend on.
-pub(crate) const WIT_SOURCES: [(&str, &str); 8] = [
+pub(crate) const WIT_SOURCES: [(&str, &str); 9] = [
     ("host.wit", include_str!("../../../wit/host.wit")),
     ("types.wit", include_str!("../../../wit/deps/types.wit")),
     ("plugin.wit", include_str!("../../../wit/deps/plugin.wit")),
     ("review.wit", include_str!("../../../wit/deps/review.wit")),
+    ("consult.wit", include_str!("../../../wit/deps/consult.wit")),
     ("scaling.wit", include_str!("../../../wit/deps/scaling.wit")),
     ("thresholds.wit", include_str!("../../../wit/deps/thresholds.wit")),
     ("attribution.wit", include_str!("../../../wit/deps/attribution.wit")),
@@ -157,20 +161,33 @@ impl Wit {
         let Some(described) = resolve.worlds.get(id) else { return Ok(()) };
         check_imports(world, &resolve, described)?;
         let version = versions::chosen(world, &exported_versions(world, &resolve, described))?;
-        let world_id = self.find(world, version)?;
+        let world_id = match world {
+            World::Reviewer if exports(&resolve, described, CONSULT_INTERFACE) => {
+                self.consulting()?
+            }
+            _ => self.find(world, version)?,
+        };
         wit_component::targets(&self.resolve, world_id, component)
             .map_err(|why| Refusal::WrongWorld { world: world.name(), why: format!("{why:#}") })
     }
 
     fn find(&self, world: World, version: ApiVersion) -> Result<WorldId, Refusal> {
-        let package_name = format!("{}@{}", world.package(), version.as_str());
+        self.world(&format!("{}@{}", world.package(), version.as_str()), world.name())
+    }
+
+    /// The world of a reviewer that looks closer.
+    fn consulting(&self) -> Result<WorldId, Refusal> {
+        self.world("prism:consult@1.0.0", "consulting-reviewer")
+    }
+
+    fn world(&self, package_name: &str, name: &'static str) -> Result<WorldId, Refusal> {
         self.resolve
             .packages
             .iter()
             .find(|(_, package)| package.name.to_string() == package_name)
-            .and_then(|(_, package)| package.worlds.get(world.name()).copied())
+            .and_then(|(_, package)| package.worlds.get(name).copied())
             .ok_or_else(|| Refusal::WrongWorld {
-                world: world.name(),
+                world: name,
                 why: "this host does not know the world".to_owned(),
             })
     }
@@ -200,6 +217,10 @@ fn exported_versions(
         (package == world.package()).then(|| version.to_owned())
     });
     versions.collect()
+}
+
+fn exports(resolve: &Resolve, described: &wit_parser::World, interface: &str) -> bool {
+    described.exports.keys().any(|key| resolve.name_world_key(key) == interface)
 }
 
 /// Types may be imported, they are only names; functions may not, the log apart.

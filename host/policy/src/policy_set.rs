@@ -10,18 +10,17 @@ use prism_domain::attribution::{Attribution, Candidate};
 use prism_domain::ids::Digest;
 use prism_domain::improvement::{Assessment, Comparison};
 use prism_domain::policy::{Decided, PolicyFault, PolicySet, Provenance, Slot};
-use prism_domain::review::{ReviewInput, Verdict};
+use prism_domain::review::{ReviewInput, Reviewed};
 use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::scaling::{Report, ScalingInput};
 
 use crate::bindings::exports::prism as exports;
-use crate::bound::{BindError, Bound, PolicyInfo};
+use crate::bound::{BindError, Bound, PolicyInfo, Reviewer};
 use crate::call::{Call, CallState};
 use crate::convert;
 use crate::manifest::SetManifest;
 use crate::sandbox::{Prepared, Sandbox};
 
-pub(crate) type Review = exports::review::review::GuestIndices;
 pub(crate) type Scaling = exports::scaling::scaling::GuestIndices;
 pub(crate) type Thresholds = exports::thresholds::thresholds::GuestIndices;
 pub(crate) type Attributor = exports::attribution::attribution::GuestIndices;
@@ -47,7 +46,7 @@ impl SetError {
 
 /// A policy set that is loaded. Cheap to share; calls block and take a fresh instance each.
 pub struct LoadedSet {
-    pub(crate) review: Bound<Review>,
+    pub(crate) review: Bound<Reviewer>,
     pub(crate) scaling: Bound<Scaling>,
     pub(crate) thresholds: Bound<Thresholds>,
     pub(crate) attribution: Bound<Attributor>,
@@ -61,7 +60,7 @@ pub struct LoadedSet {
 impl LoadedSet {
     pub(crate) fn new(
         sandbox: Arc<Sandbox>,
-        review: Bound<Review>,
+        review: Bound<Reviewer>,
         scaling: Bound<Scaling>,
         thresholds: Bound<Thresholds>,
         (attribution, rewards): (Bound<Attributor>, Bound<Rewards>),
@@ -141,14 +140,31 @@ impl PolicySet for LoadedSet {
         self.digest
     }
 
-    fn review(&self, input: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault> {
+    fn looks_closer(&self) -> bool {
+        self.review.export().consult.is_some()
+    }
+
+    fn review(&self, input: &ReviewInput) -> Result<Decided<Reviewed>, PolicyFault> {
         let question = convert::review::question(input);
-        let call = self.review.decide(
-            |store: &mut Store<CallState>, instance, export, settings| {
-                export.load(&mut *store, instance)?.call_judge(store, settings, &question)
-            },
-            convert::review::answer,
-        )?;
+        let closer = self.review.export().consult.as_ref().zip(input.context.as_ref());
+        let call = match closer {
+            Some((consult, known)) => {
+                let context = convert::consult::context(known);
+                self.review.decide(
+                    |store: &mut Store<CallState>, instance, _export, settings| {
+                        let guest = consult.load(&mut *store, instance)?;
+                        guest.call_consider(store, settings, &question, &context)
+                    },
+                    |outcome| convert::consult::answer(outcome, known),
+                )?
+            }
+            None => self.review.decide(
+                |store: &mut Store<CallState>, instance, export, settings| {
+                    export.judge.load(&mut *store, instance)?.call_judge(store, settings, &question)
+                },
+                convert::review::answer,
+            )?,
+        };
         Ok(self.decided(&self.review, input, call))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
+use prism_domain::consult::ProjectComparison;
 use prism_domain::facts::{ModuleSource, SourceFacts};
 use prism_domain::ids::Digest;
 use prism_domain::policy::{PolicyFault, SourceReader};
@@ -56,5 +57,19 @@ impl SourceReader for PythonReader {
         })
         .map_err(|failed| failed.fault)?;
         convert::source::facts(call.answer).map_err(|invalid| from_invalid_answer(&invalid))
+    }
+
+    fn compare(
+        &self,
+        modules: &[ModuleSource],
+        others: &[ModuleSource],
+    ) -> Result<ProjectComparison, PolicyFault> {
+        let (modules, others) =
+            (convert::source::modules(modules), convert::source::modules(others));
+        let call = run(&self.component, &self.limits, |store, instance| {
+            self.export.load(&mut *store, instance)?.call_compare(store, &modules, &others)
+        })
+        .map_err(|failed| failed.fault)?;
+        convert::source::comparison(call.answer).map_err(|invalid| from_invalid_answer(&invalid))
     }
 }

@@ -13,6 +13,8 @@ use crate::inspect::{Refusal, World};
 pub(crate) enum ApiVersion {
     /// The first one.
     V1_0_0,
+    /// Of the Python reader only, which compares two projects since.
+    V1_1_0,
 }
 
 impl ApiVersion {
@@ -20,6 +22,7 @@ impl ApiVersion {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::V1_0_0 => "1.0.0",
+            Self::V1_1_0 => "1.1.0",
         }
     }
 }
@@ -27,12 +30,11 @@ impl ApiVersion {
 /// The versions of a world that this host serves, the newest first.
 pub(crate) const fn served(world: World) -> &'static [ApiVersion] {
     match world {
-        World::Reviewer
-        | World::Scaler
-        | World::Assessor
-        | World::Attributor
-        | World::Rewarder
-        | World::PythonReader => &[ApiVersion::V1_0_0],
+        World::Reviewer | World::Scaler | World::Assessor | World::Attributor | World::Rewarder => {
+            &[ApiVersion::V1_0_0]
+        }
+        // Mechanism: it comes with the host, and nobody else has an older one.
+        World::PythonReader => &[ApiVersion::V1_1_0],
     }
 }
 

@@ -6,11 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use prism_domain::consult::{Consultant, NoModel};
 use prism_domain::entropy::Entropy as _;
 use prism_domain::policy::{Policies, SourceReader};
 use prism_domain::submission::Stage;
 use prism_intake::ArchiveLimits;
-use prism_pipeline::{Beacon, Boundary, BoundaryHook, Pipeline, PipelineConfig, ProgressBoard};
+use prism_pipeline::{
+    Beacon, Boundary, BoundaryHook, CloserConfig, Pipeline, PipelineConfig, ProgressBoard,
+};
 use prism_policy::{Catalog, Sandbox, SettingsBySlot};
 use prism_store::{Store, StoreOptions};
 
@@ -22,6 +25,8 @@ use crate::config::Settings;
 const RETRY_MS: i64 = 2_000;
 /// First rest after a fault of a machine, milliseconds: an engine needs seconds to come back.
 const MACHINE_RETRY_MS: i64 = 5_000;
+/// First rest after a question to the language model had no answer, milliseconds.
+const MODEL_RETRY_MS: i64 = 2_000;
 /// How long a hold waits for an operator, milliseconds: two weeks.
 const HOLD_EXPIRY_MS: i64 = 14 * 86_400_000;
 /// Paired seeds of an evaluation under a plan that does not say.
@@ -96,6 +101,7 @@ async fn assembled(settings: &Settings) -> anyhow::Result<Assembled> {
         store,
         policies: sandboxed.policies as Arc<dyn Policies>,
         reader: sandboxed.reader,
+        consultant: consultant(settings)?,
         evaluator,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
@@ -111,12 +117,26 @@ async fn assembled(settings: &Settings) -> anyhow::Result<Assembled> {
             hold_expiry_ms: HOLD_EXPIRY_MS,
             self_check_ms: i64::from(settings.self_check_seconds) * 1_000,
             archive_limits: archive_limits(settings.max_upload_bytes),
+            closer: CloserConfig {
+                rules: settings.llm.rules.clone(),
+                tokens_per_day: settings.llm.tokens_per_day,
+                retry_ms: MODEL_RETRY_MS,
+                reviews: settings.llm.reviews,
+            },
         },
         progress: ProgressBoard::default(),
         wake: Arc::default(),
         boundary: crash_hook(settings.crash_at.as_deref())?,
     };
     Ok(Assembled { pipeline, administration })
+}
+
+/// The language model that reviews may ask.
+fn consultant(settings: &Settings) -> anyhow::Result<Arc<dyn Consultant>> {
+    match &settings.llm.endpoint {
+        None => Ok(Arc::new(NoModel)),
+        Some(endpoint) => Ok(Arc::new(prism_llm::Client::new(endpoint.clone())?)),
+    }
 }
 
 /// Where compiled code is kept.

@@ -2,8 +2,8 @@
 //!
 //! A job row exists exactly while its submission is pending or running. Two stages keep the order of
 //! acceptance, because what they decide depends on earlier submissions: a review waits until all
-//! earlier ones are reviewed (or held, or final), an attribution until all earlier ones are
-//! attributed (or held, or final). A rematch needs no rule of its own: only an attribution calls for it,
+//! earlier ones are reviewed (or held, or final, or wait for a language model), an attribution until all earlier
+//! ones are attributed (or held, or final). A rematch needs no rule of its own: only an attribution calls for it,
 //! and while it is due or under way all later attributions wait.
 
 use prism_domain::evaluation::Progress;
@@ -97,6 +97,23 @@ impl Store {
                     } else {
                         Err(StoreError::StaleClaim)
                     }
+                })
+            })
+            .await
+    }
+
+    /// Lets later reviews pass a claimed one that asks a language model. To them it is an earlier submission like any.
+    pub async fn let_pass(&self, claim: &Claim) -> Result<(), StoreError> {
+        let (sequence, token) = (claim.submission.sequence, claim.token);
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    check_token(connection, sequence, token).await?;
+                    sqlx::query("UPDATE jobs SET asking = 1 WHERE submission = $1")
+                        .bind(sequence)
+                        .execute(connection)
+                        .await?;
+                    Ok(())
                 })
             })
             .await
@@ -239,7 +256,8 @@ const fn due_sql(stage: Stage) -> &'static str {
         Stage::Review => {
             "SELECT submission, worker_id, attempts FROM jobs \
              WHERE stage = $1 AND claimable_at <= $2 AND NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-             WHERE earlier.stage IN ('facts', 'review') AND earlier.submission < jobs.submission) \
+             WHERE earlier.stage IN ('facts', 'review') AND earlier.asking = 0 \
+             AND earlier.submission < jobs.submission) \
              ORDER BY submission LIMIT 1"
         }
         Stage::Attribution => {

@@ -33,6 +33,7 @@ mod backtests;
 mod restate;
 mod canary;
 mod self_checks;
+mod model_calls;
 mod secrets;
 mod weights;
 
@@ -47,6 +48,7 @@ pub use history::{PastAnswer, PastSubmission};
 pub use jobs::{AttemptRule, Claim};
 pub use ledger::{FamilyTests, RESEMBLING_MAX, ResemblingFamily, ranked};
 pub use measurements::{MEASUREMENTS_MAX, MeasurementKind};
+pub use model_calls::{ModelCall, ModelFailures};
 pub use open::{Store, StoreOptions};
 pub use policies::StoredPolicySet;
 pub use policy_ends::RewardsFaults;

@@ -3,6 +3,8 @@
 //! A submission is compared only with earlier ones, and never with rejected ones or with ones that
 //! failed through no fault of their miner: nobody's own retry, and no copy of his work, speaks against him.
 
+use std::collections::BTreeMap;
+
 use prism_domain::facts::{SourceFacts, sketch_similarity_ppm};
 use prism_domain::ids::{Digest, Hotkey};
 use prism_domain::review::Neighbour;
@@ -18,6 +20,10 @@ use crate::open::Store;
 const BAND_VALUES: usize = 4;
 /// Candidates of each search that are compared in full.
 const CANDIDATES_MAX: i64 = 128;
+/// Submissions of one band that are looked at, the earliest.
+const BAND_CANDIDATES_MAX: i64 = 256;
+/// Submissions with shared bands that are compared in full.
+const RANKED_MAX: usize = 256;
 /// Who may be a neighbour.
 const ELIGIBLE: &str = " AND submissions.status <> 'rejected' \
      AND (submissions.blame IS NULL OR submissions.blame = 'miner') ";
@@ -157,27 +163,33 @@ async fn equal_fingerprints(
     Ok(found)
 }
 
+/// Those that share the most bands, of equal ones the earliest. A band that very many share, as boilerplate makes them,
+/// tells little: of each only the earliest are looked at, so that time is bounded however many copies there are, and no
+/// later flood can push an original out.
 async fn shared_bands(
     connection: &mut Connection,
     sequence: i64,
     facts: &SourceFacts,
 ) -> Result<Vec<i64>, StoreError> {
-    let wanted = all_bands(&facts.source_sketch, &facts.architecture_sketch);
-    if wanted.is_empty() {
-        return Ok(Vec::new());
+    let mut shared: BTreeMap<i64, usize> = BTreeMap::new();
+    for band in all_bands(&facts.source_sketch, &facts.architecture_sketch) {
+        let earliest: Vec<i64> = sqlx::query_scalar(
+            "SELECT sequence FROM submission_bands WHERE band = $1 AND sequence < $2 \
+             ORDER BY sequence LIMIT $3",
+        )
+        .bind(band)
+        .bind(sequence)
+        .bind(BAND_CANDIDATES_MAX)
+        .fetch_all(&mut *connection)
+        .await?;
+        for earlier in earliest {
+            *shared.entry(earlier).or_default() += 1;
+        }
     }
-    let mut query = QueryBuilder::<Engine>::new(
-        "SELECT submission_bands.sequence FROM submission_bands \
-         JOIN submissions ON submissions.sequence = submission_bands.sequence \
-         WHERE submission_bands.band IN ",
-    );
-    push_list(&mut query, &wanted);
-    query.push(" AND submission_bands.sequence < ").push_bind(sequence);
-    query.push(ELIGIBLE).push(
-        "GROUP BY submission_bands.sequence ORDER BY COUNT(*) DESC, submission_bands.sequence LIMIT ",
-    );
-    query.push_bind(CANDIDATES_MAX);
-    Ok(query.build_query_scalar::<i64>().fetch_all(connection).await?)
+    let mut ranked: Vec<(i64, usize)> = shared.into_iter().collect();
+    ranked.sort_by_key(|(earlier, bands)| (std::cmp::Reverse(*bands), *earlier));
+    ranked.truncate(RANKED_MAX);
+    Ok(ranked.into_iter().map(|(earlier, _)| earlier).collect())
 }
 
 async fn indexed(
@@ -193,6 +205,7 @@ async fn indexed(
          JOIN submissions ON submissions.sequence = fingerprints.sequence WHERE fingerprints.sequence IN ",
     );
     push_list(&mut query, sequences);
+    query.push(ELIGIBLE);
     Ok(query.build_query_as::<IndexedRow>().fetch_all(connection).await?)
 }
 

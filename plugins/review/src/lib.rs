@@ -5,7 +5,7 @@ mod bindings {
     #![allow(missing_docs, clippy::pedantic, reason = "generated from WIT, which is documented")]
     wit_bindgen::generate!({
         path: "../../wit",
-        world: "prism:review/reviewer",
+        world: "prism:consult/consulting-reviewer",
         additional_derives: [PartialEq, Clone, serde::Serialize, serde::Deserialize],
         generate_all,
     });
@@ -26,15 +26,21 @@ mod structure;
 mod contract;
 mod bulk;
 mod neighbours;
+mod closer;
 
+pub use bindings::exports::prism::consult::consult::{
+    Context, MatchedSpan, Model, Outcome, Question, Reply, Resemblance, SourceText, WrittenRule,
+};
 pub use bindings::exports::prism::review::review::{
     Decision, EntryFunction, Neighbour, Observation, ObservationKind, SourceFile, SubmissionFacts,
     Verdict,
 };
 pub use bindings::prism::types::types::{Finding, PolicyError, ProjectKind, Severity};
+pub use closer::consider;
 pub use rules::judge;
-pub use settings::{SCHEMA, Settings};
+pub use settings::{ModelReview, SCHEMA, Settings};
 
+use bindings::exports::prism::consult::consult;
 use bindings::exports::prism::plugin::meta;
 use bindings::exports::prism::review::review;
 
@@ -67,6 +73,16 @@ impl review::Guest for Component {
     }
 }
 
+impl consult::Guest for Component {
+    fn consider(
+        settings: String,
+        facts: SubmissionFacts,
+        context: Context,
+    ) -> Result<Outcome, PolicyError> {
+        consider(&settings, &facts, &context)
+    }
+}
+
 /// An instance serves one call and is thrown away: nothing is worth giving back.
 #[cfg(target_arch = "wasm32")]
 #[global_allocator]
@@ -79,7 +95,8 @@ static ALLOCATOR: lol_alloc::AssumeSingleThreaded<lol_alloc::LeakingAllocator> =
 bindings::export!(Component with_types_in bindings);
 
 /// Runs one case natively: `{"settings": object, "input": submission facts}` in, `{"Ok": verdict}` or
-/// `{"Err": policy error}` out, in the form of the generated types under serde.
+/// `{"Err": policy error}` out, in the form of the generated types under serde. With a `context` it is one for the
+/// closer look, and `{"Ok": outcome}` comes out.
 ///
 /// # Errors
 /// A sentence when the text is not a case.
@@ -90,9 +107,15 @@ pub fn run_case(input_json: &str) -> Result<String, String> {
     struct Case {
         settings: serde_json::Value,
         input: SubmissionFacts,
+        #[serde(default)]
+        context: Option<Context>,
     }
     let case: Case =
         serde_json::from_str(input_json).map_err(|error| format!("not a case: {error}"))?;
-    let answer = judge(&case.settings.to_string(), &case.input);
-    serde_json::to_string_pretty(&answer).map_err(|error| format!("no JSON: {error}"))
+    let settings = case.settings.to_string();
+    let answer = match &case.context {
+        Some(context) => serde_json::to_string_pretty(&consider(&settings, &case.input, context)),
+        None => serde_json::to_string_pretty(&judge(&settings, &case.input)),
+    };
+    answer.map_err(|error| format!("no JSON: {error}"))
 }

@@ -15,6 +15,14 @@ pub struct Settings {
     pub denied_names: Vec<String>,
     /// Similarity to another hotkey's earlier work from which a person decides, parts per million.
     pub similarity_hold_ppm: u32,
+    /// Share of the code that stands in another hotkey's earlier work, token by token, from which a person decides, parts per million.
+    pub copy_hold_ppm: u32,
+    /// The same from which it is refused; 0 for never.
+    pub copy_reject_ppm: u32,
+    /// Whether a language model is asked, and what its opinion is worth.
+    pub model_review: ModelReview,
+    /// How long a submission may wait for the model where its opinion is required, seconds.
+    pub model_patience_seconds: u32,
     /// Elements of one list, tuple, set or dict.
     pub literal_elements_max: u64,
     /// Number literals in one module before a person decides.
@@ -25,12 +33,28 @@ pub struct Settings {
     pub repetition_max: u64,
 }
 
+/// What a language model's opinion is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelReview {
+    /// None is asked.
+    Off,
+    /// One is asked where one is set up; what it finds is told and decides nothing.
+    Advisory,
+    /// Nothing runs without its opinion, or a person's.
+    Required,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             allowed_names: Vec::new(),
             denied_names: Vec::new(),
             similarity_hold_ppm: 900_000,
+            copy_hold_ppm: 900_000,
+            copy_reject_ppm: 0,
+            model_review: ModelReview::Advisory,
+            model_patience_seconds: 21_600,
             literal_elements_max: 2_000,
             module_numbers_max: 4_000,
             text_bytes_max: 16_384,

@@ -23,6 +23,7 @@ use super::ledger::Ledger;
 use super::report::{Change, Outcome, Tally};
 use crate::attribution::loaded::{Known, Loaded, MeasuredBy, Stored, measured_by, with_target};
 use crate::attribution::{Answer, Records, changes_of, decide, published};
+use crate::closer::review_again;
 use crate::evaluation::EvaluationRecord;
 use crate::ledger_changes::NewIds;
 use crate::outcome::StageError;
@@ -197,7 +198,10 @@ impl Fold {
         }
         let mut question: ReviewInput = serde_json::from_slice(question).map_err(missing)?;
         question.neighbours.retain(|one| !self.refused.contains(&one.submission_id));
-        let decided = policies.review(&question);
+        if let Some(context) = &mut question.context {
+            context.resemblances.retain(|one| !self.refused.contains(&one.submission_id));
+        }
+        let decided = review_again(policies, question);
         Ok(decided.map(|decided| {
             self.tally.compare(Slot::Review, &decided.answer, stored);
             decided.answer

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use prism_domain::attribution::{Attribution, AttributionDecision, Candidate};
+use prism_domain::consult::{NoModel, ProjectComparison};
 use prism_domain::entropy::Entropy;
 use prism_domain::evaluation::{
     Evaluating, EvaluationFault, EvaluationJob, Evaluator, Instruments, Measured, Progress,
@@ -15,14 +16,14 @@ use prism_domain::improvement::{Assessment, Comparison};
 use prism_domain::policy::{
     Decided, FaultClass, Policies, PolicyFault, PolicySet, Provenance, Slot, SourceReader,
 };
-use prism_domain::review::{ReviewDecision, ReviewInput, Verdict};
+use prism_domain::review::{ReviewDecision, ReviewInput, Reviewed, Verdict};
 use prism_domain::rewards::{LedgerView, WeightVector};
 use prism_domain::scaling::{Report, ScalingInput};
 use prism_domain::submission::{Blame, Event, ProjectKind, Stage, State};
 use prism_domain::telemetry::Telemetry;
 use prism_domain::time::{Clock, EpochId, EpochLength, Timestamp};
 use prism_intake::ArchiveLimits;
-use prism_pipeline::{Beacon, Pipeline, PipelineConfig, ProgressBoard};
+use prism_pipeline::{Beacon, CloserConfig, Pipeline, PipelineConfig, ProgressBoard};
 use prism_store::{Claim, MeasurementKind, NewSubmission, StageCommit, Store, StoreOptions};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -72,6 +73,7 @@ impl Fixture {
             evaluator: Arc::clone(&evaluator) as Arc<dyn Evaluator>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(Counting(AtomicU64::new(1))),
+            consultant: Arc::new(NoModel),
             beacon: Beacon::new([7; 32]),
             config: config(),
             progress: ProgressBoard::default(),
@@ -196,6 +198,7 @@ fn config() -> PipelineConfig {
         hold_expiry_ms: HOLD_EXPIRY_MS,
         self_check_ms: SELF_CHECK_MS,
         archive_limits: ArchiveLimits::default(),
+        closer: CloserConfig::default(),
     }
 }
 
@@ -247,6 +250,14 @@ struct NoReader;
 
 impl SourceReader for NoReader {
     fn read(&self, _: &[ModuleSource], _: &[String]) -> Result<SourceFacts, PolicyFault> {
+        Err(fault("reader-absent"))
+    }
+
+    fn compare(
+        &self,
+        _: &[ModuleSource],
+        _: &[ModuleSource],
+    ) -> Result<ProjectComparison, PolicyFault> {
         Err(fault("reader-absent"))
     }
 }
@@ -458,9 +469,9 @@ impl PolicySet for TestSet {
         self.digest
     }
 
-    fn review(&self, input: &ReviewInput) -> Result<Decided<Verdict>, PolicyFault> {
+    fn review(&self, input: &ReviewInput) -> Result<Decided<Reviewed>, PolicyFault> {
         let accepted = Verdict { decision: ReviewDecision::Accept, findings: Vec::new() };
-        self.decided(Slot::Review, input, accepted)
+        self.decided(Slot::Review, input, Reviewed::Verdict(accepted))
     }
 
     fn analyse(&self, input: &ScalingInput) -> Result<Decided<Report>, PolicyFault> {

@@ -2,6 +2,7 @@
 //! and is rebuilt through the domain's checked constructors.
 
 pub(crate) mod review;
+pub(crate) mod consult;
 pub(crate) mod scaling;
 pub(crate) mod thresholds;
 pub(crate) mod attribution;

@@ -2,7 +2,7 @@
 
 use prism_domain::facts::{EntryFunction, FileFacts, Observation, ObservationKind};
 use prism_domain::policy::InvalidAnswer;
-use prism_domain::review::{Neighbour, ReviewDecision, ReviewInput, Verdict};
+use prism_domain::review::{Neighbour, ReviewDecision, ReviewInput, Reviewed, Verdict};
 
 use super::{findings_from_wit, kind_to_wit};
 use crate::bindings::exports::prism::review::review as wit;
@@ -20,7 +20,11 @@ pub(crate) fn question(input: &ReviewInput) -> wit::SubmissionFacts {
     }
 }
 
-pub(crate) fn answer(verdict: wit::Verdict) -> Result<Verdict, InvalidAnswer> {
+pub(crate) fn answer(verdict: wit::Verdict) -> Result<Reviewed, InvalidAnswer> {
+    self::verdict(verdict).map(Reviewed::Verdict)
+}
+
+pub(super) fn verdict(verdict: wit::Verdict) -> Result<Verdict, InvalidAnswer> {
     let decision = match verdict.decision {
         wit::Decision::Accept => ReviewDecision::Accept,
         wit::Decision::Reject => ReviewDecision::Reject,

@@ -1,5 +1,6 @@
 //! The Python reader.
 
+use prism_domain::consult::{MatchedSpan, ProjectComparison, SPANS_MAX};
 use prism_domain::facts::{
     EntryFunction, Fingerprints, ModuleSource, Observation, ObservationKind, SKETCH_LEN,
     SourceFacts,
@@ -26,6 +27,27 @@ pub(crate) fn facts(facts: wit::Facts) -> Result<SourceFacts, InvalidAnswer> {
         architecture_sketch: sketch("architecture-sketch", facts.architecture_sketch)?,
         source_sketch: sketch("source-sketch", facts.source_sketch)?,
     })
+}
+
+pub(crate) fn comparison(compared: wit::Comparison) -> Result<ProjectComparison, InvalidAnswer> {
+    let (share_ppm, other_share_ppm) = (compared.share_ppm, compared.other_share_ppm);
+    if share_ppm > 1_000_000 || other_share_ppm > 1_000_000 || compared.spans.len() > SPANS_MAX {
+        return Err(InvalidAnswer::new("a comparison beyond its bounds"));
+    }
+    let spans = compared.spans.into_iter().map(span).collect();
+    Ok(ProjectComparison { share_ppm, other_share_ppm, spans })
+}
+
+fn span(span: wit::MatchedSpan) -> MatchedSpan {
+    MatchedSpan {
+        path: span.path,
+        first_line: span.first_line,
+        last_line: span.last_line,
+        other_path: span.other_path,
+        other_first_line: span.other_first_line,
+        other_last_line: span.other_last_line,
+        tokens: span.tokens,
+    }
 }
 
 fn fingerprints(prints: &wit::Fingerprints) -> Result<Fingerprints, InvalidAnswer> {

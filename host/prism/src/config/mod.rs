@@ -7,6 +7,7 @@
 mod parse;
 mod secret;
 mod components;
+mod llm;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use crate::api::Scope;
 pub(crate) use components::{CompileLimits, ComponentTerms, Unsigned};
+pub(crate) use llm::LlmTerms;
 use parse::within;
 pub(crate) use secret::SharedToken;
 use secret::TokenSource;
@@ -66,6 +68,8 @@ pub(crate) struct ConfigFile {
     policy_keys: Vec<components::NamedKey>,
     unsigned_components: Option<Unsigned>,
     component_compile: CompileLimits,
+    llm: llm::LlmFile,
+    subnet_rules_file: Option<PathBuf>,
 }
 
 /// Somebody who may look at policies, prototype them or put them in force.
@@ -119,6 +123,8 @@ pub(crate) struct Settings {
     pub people: Vec<Person>,
     /// On which terms components are taken in.
     pub components: ComponentTerms,
+    /// The language model that reviews may ask, and the operator's rules in words.
+    pub llm: LlmTerms,
     /// Where the process ends itself, for crash tests: `stage:boundary`.
     pub crash_at: Option<String>,
 }
@@ -169,9 +175,10 @@ impl Settings {
         Self::resolve(file, env)
     }
 
-    fn resolve(file: ConfigFile, env: Environment<'_>) -> Result<Self, ConfigError> {
+    fn resolve(mut file: ConfigFile, env: Environment<'_>) -> Result<Self, ConfigError> {
         let read = parse::Reader::new(env);
         let components = components::terms(&read, &file)?;
+        let llm = llm::terms(&read, &mut file)?;
         let data_dir =
             read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
         let database_url = read
@@ -236,6 +243,7 @@ impl Settings {
             )?,
             people: file.people,
             components,
+            llm,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
