@@ -326,4 +326,9 @@ async fn without_an_opinion_a_person_decides() {
     assert_eq!(detail["status"], "held", "the day's tokens are used up: {detail}");
     assert!(detail.to_string().contains("llm-budget"), "{detail}");
     assert_eq!(endpoint.heard().len(), asked);
+    let metrics =
+        prism.request("GET", "/metrics").bearer_auth("olga").send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    assert!(metrics.contains("prism_model_calls_total{outcome=\"answered\"} 1"), "{metrics}");
+    assert!(metrics.contains("prism_model_tokens_total 1000"), "{metrics}");
 }

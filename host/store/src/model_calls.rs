@@ -77,6 +77,21 @@ impl Store {
         Ok(u64::try_from(spent).unwrap_or(0))
     }
 
+    /// Calls by how they came out, the stable code or `answered`, and the tokens of each.
+    pub async fn model_calls(&self) -> Result<Vec<(String, u64, u64)>, StoreError> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT COALESCE(code, 'answered') AS outcome, COUNT(*), SUM(tokens) FROM model_calls \
+             GROUP BY outcome ORDER BY outcome",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        Ok(rows
+            .into_iter()
+            .map(|(outcome, calls, tokens)| (outcome, count(calls), count(tokens)))
+            .collect())
+    }
+
     /// How often a question was put in vain at `since` or later, and what the model did meanwhile.
     pub async fn model_failures(
         &self,

@@ -28,6 +28,11 @@ const RANKED_MAX: usize = 256;
 const ELIGIBLE: &str = " AND submissions.status <> 'rejected' \
      AND (submissions.blame IS NULL OR submissions.blame = 'miner') ";
 
+/// What one's own earlier work is, by which later work is judged: what a review or a person let pass. A copy that is held
+/// must not make the next one look like the next version of one's own.
+const HAS_PASSED: &str = " OR (submissions.status <> 'held' AND NOT EXISTS (SELECT 1 FROM jobs \
+     WHERE jobs.submission = submissions.sequence AND jobs.stage IN ('facts', 'review')))) ";
+
 /// Which sketch a band is cut from; bands of different sketches never meet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SketchKind {
@@ -63,7 +68,7 @@ impl Store {
         candidates.extend(shared_bands(&mut reading, sequence, facts).await?);
         candidates.sort_unstable();
         candidates.dedup();
-        let rows = indexed(&mut reading, &candidates).await?;
+        let rows = indexed(&mut reading, &candidates, hotkey).await?;
         drop(reading);
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
@@ -195,6 +200,7 @@ async fn shared_bands(
 async fn indexed(
     connection: &mut Connection,
     sequences: &[i64],
+    hotkey: &Hotkey,
 ) -> Result<Vec<IndexedRow>, StoreError> {
     if sequences.is_empty() {
         return Ok(Vec::new());
@@ -205,7 +211,8 @@ async fn indexed(
          JOIN submissions ON submissions.sequence = fingerprints.sequence WHERE fingerprints.sequence IN ",
     );
     push_list(&mut query, sequences);
-    query.push(ELIGIBLE);
+    query.push(ELIGIBLE).push("AND (submissions.hotkey <> ").push_bind(hotkey.as_str());
+    query.push(HAS_PASSED);
     Ok(query.build_query_as::<IndexedRow>().fetch_all(connection).await?)
 }
 

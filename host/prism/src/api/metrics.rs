@@ -59,8 +59,28 @@ pub(super) async fn metrics(_: Viewer, State(state): State<ApiState>) -> Result<
         );
         line(&mut text, "prism_self_check_timestamp_seconds", began);
     }
+    model_calls(&mut text, &store.model_calls().await?);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+fn model_calls(text: &mut String, calls: &[(String, u64, u64)]) {
+    heading(
+        text,
+        "prism_model_calls_total",
+        "counter",
+        "Calls of the language model by how they came out.",
+    );
+    for (outcome, count, _) in calls {
+        line(text, &format!("prism_model_calls_total{{outcome=\"{outcome}\"}}"), *count);
+    }
+    heading(
+        text,
+        "prism_model_tokens_total",
+        "counter",
+        "Tokens that the language model was paid for.",
+    );
+    line(text, "prism_model_tokens_total", calls.iter().map(|(.., tokens)| tokens).sum());
 }
 
 fn heading(text: &mut String, name: &str, kind: &str, help: &str) {

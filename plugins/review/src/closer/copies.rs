@@ -35,8 +35,9 @@ fn judge_one(
     own_ppm: u32,
 ) -> Option<Finding> {
     let by_rules = other.same_source || other.same_architecture;
-    let (severity, remedy) = if by_rules || own_ppm >= one.share_ppm {
-        // The rules about fingerprints have said what that means.
+    let next_version = own_ppm >= one.share_ppm.min(settings.copy_hold_ppm);
+    let (severity, remedy) = if by_rules || next_version {
+        // The rules about fingerprints have said what that means, or it is the next version of his own work.
         (Severity::Note, "")
     } else if settings.copy_reject_ppm > 0 && one.share_ppm >= settings.copy_reject_ppm {
         (Severity::Error, "send work of your own, or a training for the architecture that exists")
