@@ -15,6 +15,8 @@ const LOG_INTERFACE: &str = "prism:plugin/log@1.0.0";
 
 /// What a reviewer exports beside its own interface when it wants to look closer.
 const CONSULT_INTERFACE: &str = "prism:consult/consult@1.0.0";
+/// How the names of all its versions begin.
+const CONSULT_PACKAGE: &str = "prism:consult/";
 
 /// The worlds that a component can fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,9 +164,7 @@ impl Wit {
         check_imports(world, &resolve, described)?;
         let version = versions::chosen(world, &exported_versions(world, &resolve, described))?;
         let world_id = match world {
-            World::Reviewer if exports(&resolve, described, CONSULT_INTERFACE) => {
-                self.consulting()?
-            }
+            World::Reviewer if looks_closer(&resolve, described)? => self.consulting()?,
             _ => self.find(world, version)?,
         };
         wit_component::targets(&self.resolve, world_id, component)
@@ -219,8 +219,19 @@ fn exported_versions(
     versions.collect()
 }
 
-fn exports(resolve: &Resolve, described: &wit_parser::World, interface: &str) -> bool {
-    described.exports.keys().any(|key| resolve.name_world_key(key) == interface)
+/// Whether a reviewer looks closer. One that does so in a version that this host does not know is refused: it would
+/// never be asked.
+fn looks_closer(resolve: &Resolve, described: &wit_parser::World) -> Result<bool, Refusal> {
+    let names = described.exports.keys().map(|key| resolve.name_world_key(key));
+    let mut closer = names.filter(|name| name.starts_with(CONSULT_PACKAGE));
+    match closer.next() {
+        None => Ok(false),
+        Some(name) if name == CONSULT_INTERFACE => Ok(true),
+        Some(name) => Err(Refusal::WrongWorld {
+            world: "consulting-reviewer",
+            why: format!("it exports `{name}`; this host serves `{CONSULT_INTERFACE}`"),
+        }),
+    }
 }
 
 /// Types may be imported, they are only names; functions may not, the log apart.

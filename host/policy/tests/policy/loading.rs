@@ -76,6 +76,25 @@ fn component_of_another_world_is_refused() {
 }
 
 /// WAS-FLT-03: another policy cannot be called from within one.
+/// A closer look in a version that the host does not know would never be taken.
+#[test]
+fn closer_look_of_another_version_is_refused() {
+    let mut wasm = prism_policy::default_component(Slot::Review).to_vec();
+    let (known, other) = (b"prism:consult/consult@1.0.0", b"prism:consult/consult@1.9.0");
+    let places: Vec<usize> = wasm
+        .windows(known.len())
+        .enumerate()
+        .filter(|(_, it)| it == known)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        wasm[at..at + other.len()].copy_from_slice(other);
+    }
+    let refusal = refused(Slot::Review, &wasm);
+    assert!(refusal.contains("component-wrong-world"), "{refusal}");
+}
+
 #[test]
 fn import_of_anything_but_the_log_is_refused() {
     let network = component(REACHES_OUT, "evil:net@1.0.0", "reacher", &[NETWORK_WIT]);
