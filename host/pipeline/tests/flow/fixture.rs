@@ -102,6 +102,7 @@ impl Fixture {
                 metadata: "{}".to_owned(),
                 nonce: None,
                 idempotency_key: None,
+                quota: None,
                 now: self.pipeline.clock.now(),
             })
             .await;

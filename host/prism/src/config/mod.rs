@@ -7,6 +7,7 @@
 mod parse;
 mod secret;
 mod components;
+mod edge;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -15,10 +16,12 @@ use std::path::{Path, PathBuf};
 use prism_domain::ids::Digest;
 use prism_domain::time::EpochLength;
 use prism_evaluation::EvaluationConfig;
+use prism_store::Quota;
 use serde::Deserialize;
 
 use crate::api::Scope;
 pub(crate) use components::{CompileLimits, ComponentTerms, Unsigned};
+pub(crate) use edge::EdgeLimits;
 use parse::within;
 pub(crate) use secret::SharedToken;
 use secret::TokenSource;
@@ -66,6 +69,8 @@ pub(crate) struct ConfigFile {
     policy_keys: Vec<components::NamedKey>,
     unsigned_components: Option<Unsigned>,
     component_compile: CompileLimits,
+    edge: EdgeLimits,
+    quota: edge::QuotaSettings,
 }
 
 /// Somebody who may look at policies, prototype them or put them in force.
@@ -119,6 +124,10 @@ pub(crate) struct Settings {
     pub people: Vec<Person>,
     /// On which terms components are taken in.
     pub components: ComponentTerms,
+    /// How much is taken from outside at once.
+    pub edge: EdgeLimits,
+    /// How much each hotkey may send; none for no bound.
+    pub quota: Option<Quota>,
     /// Where the process ends itself, for crash tests: `stage:boundary`.
     pub crash_at: Option<String>,
 }
@@ -172,6 +181,7 @@ impl Settings {
     fn resolve(file: ConfigFile, env: Environment<'_>) -> Result<Self, ConfigError> {
         let read = parse::Reader::new(env);
         let components = components::terms(&read, &file)?;
+        let (edge, quota) = (EdgeLimits::resolved(&read, &file)?, edge::quota(&read, &file)?);
         let data_dir =
             read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
         let database_url = read
@@ -236,6 +246,8 @@ impl Settings {
             )?,
             people: file.people,
             components,
+            edge,
+            quota,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
@@ -377,6 +389,24 @@ mod tests {
     }
 
     #[test]
+    fn the_quota_is_on_unless_it_is_set_to_zero() {
+        let window = |settings: &Settings| settings.quota.map(|q| (q.submissions, q.window_ms));
+        assert_eq!(window(&settings(&[]).expect("valid")), Some((500, 86_400_000)));
+        let off = settings(&[("PRISM_QUOTA_SUBMISSIONS", "0")]).expect("valid");
+        assert_eq!(window(&off), None);
+        let file: ConfigFile = serde_saphyr::from_str(
+            "quota: {submissions: 3, window_seconds: 60}\nedge: {uploads: 7}",
+        )
+        .expect("valid");
+        let settings = Settings::resolve(file, &|name| {
+            (name == "PRISM_QUOTA_SUBMISSIONS").then(|| "4".to_owned())
+        })
+        .expect("valid");
+        assert_eq!(window(&settings), Some((4, 60_000)));
+        assert_eq!((settings.edge.uploads, settings.edge.requests), (7, 512));
+    }
+
+    #[test]
     fn bad_values_name_the_setting() {
         for (name, value) in [
             ("PRISM_BIND", "nowhere"),
@@ -388,6 +418,10 @@ mod tests {
             ("PRISM_LEASE_MS", "99"),
             ("PRISM_LEASE_MS", "3600001"),
             ("PRISM_UNSIGNED_COMPONENTS", "perhaps"),
+            ("PRISM_CONNECTIONS", "0"),
+            ("PRISM_UPLOADS", "65537"),
+            ("PRISM_QUOTA_SUBMISSIONS", "-1"),
+            ("PRISM_QUOTA_WINDOW_SECONDS", "0"),
         ] {
             let Err(ConfigError::Value { name: told, .. }) = settings(&[(name, value)]) else {
                 panic!("{name}={value} was accepted");
