@@ -50,8 +50,7 @@ impl Admission {
         match timeout(Duration::from_millis(ADMISSION_WAIT_MS), places.acquire()).await {
             Ok(Ok(place)) => Ok(Some(place)),
             // The places are never closed; if they were, nobody could be let in either.
-            Ok(Err(_closed)) => Err(Problem::busy()),
-            Err(_elapsed) => Err(Problem::busy()),
+            Ok(Err(_)) | Err(_) => Err(Problem::busy()),
         }
     }
 }

@@ -198,14 +198,7 @@ impl Settings {
                 .unwrap_or_else(|| "prism".to_owned()),
             data_dir,
             database_url,
-            token: SharedToken::new(
-                read.token()
-                    .or_else(|| {
-                        file.shared_token.filter(|text| !text.is_empty()).map(TokenSource::Value)
-                    })
-                    .or_else(|| file.shared_token_file.map(TokenSource::File))
-                    .unwrap_or_else(|| TokenSource::File(DEFAULT_TOKEN_FILE.into())),
-            ),
+            token: SharedToken::new(token_source(&read, file.shared_token, file.shared_token_file)),
             allow_insecure_signatures: read
                 .switch("allow_insecure_signatures", &["PRISM_ALLOW_INSECURE_SIGNATURES"])?
                 .or(file.allow_insecure_signatures)
@@ -251,6 +244,18 @@ impl Settings {
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
+}
+
+/// Where the token stands: the environment wins over the file.
+fn token_source(
+    read: &parse::Reader<'_>,
+    value: Option<String>,
+    file: Option<PathBuf>,
+) -> TokenSource {
+    read.token()
+        .or_else(|| value.filter(|text| !text.is_empty()).map(TokenSource::Value))
+        .or_else(|| file.map(TokenSource::File))
+        .unwrap_or_else(|| TokenSource::File(DEFAULT_TOKEN_FILE.into()))
 }
 
 impl Settings {
