@@ -54,7 +54,7 @@ fn started(folder: &std::path::Path) -> Duration {
 }
 
 async fn throughput(connections: usize) {
-    let prism = Prism::start(&Settings::api_only());
+    let prism = Prism::start(&Settings::api_only().with("PRISM_QUOTA_SUBMISSIONS", "0"));
     let mut rates = Vec::new();
     for round in 0..ROUNDS {
         let tasks: Vec<_> = (0..connections)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -63,8 +63,12 @@ pub struct Prism {
     child: Child,
     base: String,
     http: Client,
+    log: Log,
     folder: Option<TempDir>,
 }
+
+/// What a process wrote to its log so far.
+type Log = Arc<Mutex<Vec<String>>>;
 
 impl Prism {
     /// Starts on a fresh database.
@@ -79,14 +83,14 @@ impl Prism {
     pub fn start_in(folder: &Path, settings: &Settings) -> Self {
         prism_llm::provide_tls();
         let mut child = Self::command(folder, settings).spawn().expect("prism starts");
-        let lines = told_lines(&mut child);
+        let (lines, log) = told_lines(&mut child);
         let base = loop {
             let line = lines.recv_timeout(START_TIMEOUT).expect("prism tells its address");
             if let Some((_, rest)) = line.split_once("listening on ") {
                 break rest.split_whitespace().next().expect("an address").to_owned();
             }
         };
-        Self { child, base, http: Client::new(), folder: None }
+        Self { child, base, http: Client::new(), log, folder: None }
     }
 
     /// Starts a process that is expected to end by itself, and waits for its end.
@@ -128,6 +132,11 @@ impl Prism {
     /// `host:port` of the API.
     pub fn address(&self) -> String {
         self.base.trim_start_matches("http://").to_owned()
+    }
+
+    /// What it wrote to its log so far, line by line.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Process id.
@@ -229,14 +238,17 @@ async fn body(request: RequestBuilder) -> Value {
 
 /// The lines of the log, read on a thread of their own so that the pipe never fills up. They are shown
 /// on the test's own standard error when `PRISM_TEST_LOG` is set.
-fn told_lines(child: &mut Child) -> mpsc::Receiver<String> {
+fn told_lines(child: &mut Child) -> (mpsc::Receiver<String>, Log) {
     let stderr = child.stderr.take().expect("a pipe");
     let (send, receive) = mpsc::channel();
+    let log = Log::default();
+    let kept = Arc::clone(&log);
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
             // Nobody listens any more once the address is known.
             let _heard = send.send(line);
         }
     });
-    receive
+    (receive, log)
 }

@@ -82,6 +82,8 @@ pub struct ProcessConfig {
     pub staging_dir: Option<PathBuf>,
     /// How much lower than the service's own the priority is, 0 to 19. Default: 10.
     pub nice: u8,
+    /// CPU time per second, thousandths of a core, where a control group can be made. Default: 2,000.
+    pub cpu_milli: u32,
 }
 
 /// Settings of the `docker` backend.
@@ -138,6 +140,7 @@ impl Default for ProcessConfig {
             devices: Vec::new(),
             staging_dir: None,
             nice: 10,
+            cpu_milli: 2_000,
         }
     }
 }
@@ -202,6 +205,7 @@ impl EvaluationConfig {
                 distinct && scorer.min(worker).min(auditor) > 0,
             ),
             ("process.nice", "0 to 19", self.process.nice <= 19),
+            ("process.cpu_milli", "at least 100", self.process.cpu_milli >= 100),
             ("docker.cpu_milli", "at least 100", self.docker.cpu_milli >= 100),
         ];
         if let Some((setting, range, _)) = rules.into_iter().find(|(_, _, holds)| !holds) {

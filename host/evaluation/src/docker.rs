@@ -67,6 +67,7 @@ impl DockerEvaluator {
         let (plan, name) = spec::plan_of(job, &self.config)?;
         let engine = connect(&self.config.docker).await?;
         leftovers::remove(&engine).await;
+        confines(&engine).await?;
         let image = find_image(&engine, &self.config.docker).await?;
         let corpora = Arc::clone(&self.corpora);
         let corpus = tokio::task::spawn_blocking(move || corpora.find(&name))
@@ -140,6 +141,24 @@ pub(crate) async fn connect(config: &DockerConfig) -> Result<Docker, EvaluationF
     };
     let engine = engine.map_err(|source| engine_failed(&source))?;
     answered(REQUEST_WITHIN, engine.negotiate_version()).await
+}
+
+/// Refuses an engine that lets containers make any system call.
+async fn confines(engine: &Docker) -> Result<(), EvaluationFault> {
+    let about = answered(REQUEST_WITHIN, engine.info()).await?;
+    let options = about.security_options.unwrap_or_default();
+    if filters_system_calls(&options) {
+        return Ok(());
+    }
+    Err(fault::worker(fault::ENGINE, "the container engine filters no system calls (seccomp)"))
+}
+
+/// Whether an engine that describes its security so puts a filter on containers that ask for nothing else.
+pub(crate) fn filters_system_calls(options: &[String]) -> bool {
+    options.iter().any(|option| {
+        let mut parts = option.split(',');
+        parts.next() == Some("name=seccomp") && parts.all(|part| part != "profile=unconfined")
+    })
 }
 
 /// The configured image, if it is there and allowed.
@@ -271,4 +290,21 @@ pub(crate) async fn answered<T>(
 
 fn engine_failed(source: &dyn std::fmt::Display) -> EvaluationFault {
     fault::logged(fault::worker(fault::ENGINE, "the container engine failed"), source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_has_to_filter_system_calls() {
+        let told = |options: &[&str]| {
+            filters_system_calls(&options.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(told(&["name=apparmor", "name=seccomp,profile=default"]));
+        assert!(told(&["name=seccomp,profile=builtin"]));
+        assert!(!told(&["name=seccomp,profile=unconfined"]));
+        assert!(!told(&["name=apparmor", "name=cgroupns"]));
+        assert!(!told(&[]));
+    }
 }

@@ -9,7 +9,9 @@ mod control_group;
 mod process_tree;
 mod spawner;
 mod staging;
+mod system_calls;
 
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -98,7 +100,8 @@ impl ProcessEvaluator {
     ) -> Result<Child, EvaluationFault> {
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", "read -r go && exec \"$@\" </dev/null", "sh"])
+            .args(["-c", &format!("read -r go && {BECOME_SANDBOX}"), "sh"])
+            .arg(staging.filter())
             .arg(&self.config.process.bwrap)
             .args(bubblewrap::arguments(
                 &self.config,
@@ -159,12 +162,25 @@ pub(crate) fn isolation() -> Isolation {
     if rustix::process::geteuid().is_root() { Isolation::TwoUser } else { Isolation::SingleUser }
 }
 
-/// A command that runs Python `code` in a sandbox with an empty job at `job_dir`.
-pub(crate) fn probe(config: &EvaluationConfig, job_dir: &Path, code: &str) -> Command {
-    let mut command = Command::new(&config.process.bwrap);
+/// What a shell does to become bubblewrap: its first argument is the file with the filter.
+const BECOME_SANDBOX: &str = "exec 9<\"$1\" && shift && exec \"$@\" </dev/null";
+
+/// A command that runs Python `code` in a sandbox with an empty job below `folder`.
+pub(crate) fn probe(config: &EvaluationConfig, folder: &Path, code: &str) -> io::Result<Command> {
+    let (job_dir, filter) = (&folder.join("job"), folder.join("filter"));
+    std::fs::create_dir(job_dir)?;
+    std::fs::write(&filter, system_calls::filter().ok_or_else(unfiltered)?)?;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", BECOME_SANDBOX, "sh"]).arg(filter).arg(&config.process.bwrap);
     let shown = Shown { job_dir, bound: &[] };
     command.args(bubblewrap::arguments(config, isolation(), &shown, ["-I", "-B", "-c", code]));
-    command
+    Ok(command)
+}
+
+/// No sandbox is started without its filter.
+fn unfiltered() -> io::Error {
+    let message = "there is no filter of system calls for this architecture";
+    io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
 fn staging_failed(source: &dyn std::fmt::Display) -> EvaluationFault {

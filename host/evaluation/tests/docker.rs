@@ -63,6 +63,7 @@ async fn containers_are_tight_and_go() {
     let before = (containers(), volumes());
     kit::assert_no_network(&lab(kit::NETWORK).told().await);
     reaches_nothing().await;
+    is_bounded().await;
     endings_have_their_codes().await;
     hang_is_ended().await;
     dropped_evaluation_goes().await;
@@ -75,6 +76,13 @@ async fn reaches_nothing() {
     let mut lab = lab(kit::REACH);
     lab.config.tmp_bytes = 8 << 20;
     kit::assert_no_reach(&lab.told().await);
+}
+
+async fn is_bounded() {
+    let lab = lab(kit::BOUNDS);
+    let told = lab.told().await;
+    kit::assert_bounded(&told, &lab);
+    assert_eq!(told["writable"], serde_json::json!(["/tmp"]));
 }
 
 async fn endings_have_their_codes() {

@@ -161,6 +161,18 @@ async fn the_submission_reaches_nothing_but_its_project_and_tmp() {
     }
 }
 
+/// What holds with the harness switched off: the sandbox's own bounds.
+#[tokio::test]
+async fn the_sandbox_is_bounded_without_the_harness() {
+    let lab = lab(kit::BOUNDS);
+    let told = lab.told().await;
+    kit::assert_bounded(&told, &lab);
+    assert_eq!(told["inner"]["virtual machine"], "EPERM");
+    assert_eq!(told["inner"]["crypto"], "EPERM");
+    assert_eq!(told["inner"]["ring"], "ENOSYS");
+    assert_eq!(told["writable"], serde_json::json!(["/tmp"]));
+}
+
 #[tokio::test]
 async fn other_jobs_and_host_paths_are_out_of_sight() {
     let script = "tell([os.listdir('/tmp'), open('/proc/self/mountinfo').read().count('/root'), sorted(os.listdir('/'))])";
@@ -219,6 +231,7 @@ fn an_ordinary_user_can_evaluate() {
         "a_hang_is_ended_with_all_its_children",
         "a_memory_hog_is_stopped_and_blamed",
         "a_fork_bomb_is_bounded",
+        "the_sandbox_is_bounded_without_the_harness",
         "there_is_no_network",
     ] {
         kit::assert_passes_as_an_ordinary_user(&program, test);

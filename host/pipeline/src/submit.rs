@@ -2,7 +2,7 @@
 
 use prism_domain::ids::{Digest, Hotkey, SubmissionId};
 use prism_intake::Upload;
-use prism_store::{Accepted, NewSubmission, Nonce, StoreError};
+use prism_store::{Accepted, NewSubmission, Nonce, Quota, StoreError};
 
 use crate::Pipeline;
 
@@ -19,6 +19,8 @@ pub struct SubmitRequest {
     pub nonce: Option<Nonce>,
     /// `Idempotency-Key` of the request.
     pub idempotency_key: Option<String>,
+    /// How much the hotkey may send; none for no bound.
+    pub quota: Option<Quota>,
 }
 
 /// The upload was not stored.
@@ -45,6 +47,7 @@ impl Pipeline {
                 metadata,
                 nonce: request.nonce,
                 idempotency_key: request.idempotency_key,
+                quota: request.quota,
                 now,
             })
             .await?;

@@ -85,6 +85,7 @@ fn upload(serial: u128) -> NewSubmission {
         metadata: "{\"bridge\":true}".to_owned(),
         nonce: None,
         idempotency_key: None,
+        quota: None,
         now: Timestamp::from_micros(1_795_347_768_000_000),
     }
 }

@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::events::append_event;
 use crate::jobs::enqueue;
 use crate::open::Store;
+use crate::quota::{self, Quota};
 use crate::submissions::{Published, advance};
 
 /// An upload that passed the checks at the door.
@@ -37,6 +38,8 @@ pub struct NewSubmission {
     pub nonce: Option<Nonce>,
     /// The `Idempotency-Key` of the request.
     pub idempotency_key: Option<String>,
+    /// How much the hotkey may send; none for no bound.
+    pub quota: Option<Quota>,
     /// The present.
     pub now: Timestamp,
 }
@@ -63,7 +66,8 @@ impl Store {
     /// Stores an upload durably. The same body of the same hotkey gives the submission that exists, which
     /// is tried again when it had failed through no fault of the miner; the nonce is spent either way. On any error nothing is stored and the nonce is not spent.
     ///
-    /// Refused at once with [`StoreError::Busy`] when too many writes wait.
+    /// Refused at once with [`StoreError::Busy`] when too many writes wait, and with
+    /// [`StoreError::QuotaExceeded`] when the hotkey has sent as much as it may.
     pub async fn accept(&self, new: NewSubmission) -> Result<Accepted, StoreError> {
         let archive_digest = Digest::of(&new.archive);
         self.writer
@@ -96,6 +100,7 @@ async fn accept(
     if let Some(submission) = submission_of_key(connection, &new).await? {
         return Ok(Accepted { submission, created: false });
     }
+    quota::check(connection, &new).await?;
     let (hotkey, body_digest, now) = (new.hotkey.clone(), new.body_digest, new.now);
     if let Some(submission) = insert(connection, new, archive_digest).await? {
         return Ok(Accepted { submission, created: true });

@@ -6,6 +6,7 @@ use prism_domain::lifecycle::IllegalSetTransition;
 use prism_domain::submission::IllegalTransition;
 
 use crate::dialect;
+use crate::quota::QuotaExceeded;
 
 /// The database refused or could not be reached.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum StoreError {
     /// The hotkey sent another body under this idempotency key before.
     #[error("idempotency key was used for another body")]
     IdempotencyKeyReused,
+    /// The hotkey has sent as much as it may for now. Nothing was changed, and no nonce is spent.
+    #[error(transparent)]
+    QuotaExceeded(#[from] QuotaExceeded),
     /// Too much is waiting, or another process holds the lock. Nothing was changed; try again.
     #[error("the database is busy")]
     Busy,
@@ -76,6 +80,7 @@ impl StoreError {
             Self::StaleClaim => "stale-claim",
             Self::NonceUsed => "nonce-used",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
+            Self::QuotaExceeded(_) => "quota-exceeded",
             Self::Busy => "busy",
             Self::LedgerMoved => "ledger-moved",
             Self::Moved(_) => "moved",

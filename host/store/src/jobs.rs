@@ -2,8 +2,10 @@
 //!
 //! A job row exists exactly while its submission is pending or running. Two stages keep the order of
 //! acceptance, because what they decide depends on earlier submissions: a review waits until all
-//! earlier ones are reviewed (or held, or final, or wait for a language model), an attribution until all earlier
-//! ones are attributed (or held, or final). A rematch needs no rule of its own: only an attribution calls for it,
+//! earlier ones are reviewed (or held, or final, or wait for a language model), an attribution until all earlier ones
+//! are attributed (or held, or final). Evaluations are what machines are spent on, so hotkeys take turns
+//! there: next is the one whose turn is longest ago, and of its submissions the earliest. A flood of
+//! one then stands behind the single upload of another. A rematch needs no rule of its own: only an attribution calls for it,
 //! and while it is due or under way all later attributions wait.
 
 use prism_domain::evaluation::Progress;
@@ -44,8 +46,8 @@ pub enum AttemptRule {
 }
 
 impl Store {
-    /// Takes the earliest submission that waits for one of `stages`, or whose worker let the lease run
-    /// out; none when there is none.
+    /// Takes the submission that is next for one of `stages`, or whose worker let the lease run out;
+    /// none when there is none. Evaluations go round between hotkeys, all else is in order of acceptance.
     pub async fn claim(
         &self,
         worker_id: &str,
@@ -246,10 +248,17 @@ struct DueJob {
     attempts: i64,
 }
 
-/// The earliest job of a stage that may be claimed at $2. One statement for each rule of order.
+/// The next job of a stage that may be claimed at $2. One statement for each rule of order.
 const fn due_sql(stage: Stage) -> &'static str {
     match stage {
-        Stage::Facts | Stage::Evaluation | Stage::Scoring | Stage::Rematch => {
+        Stage::Evaluation => {
+            "SELECT jobs.submission, jobs.worker_id, jobs.attempts FROM jobs \
+             JOIN submissions ON submissions.sequence = jobs.submission \
+             LEFT JOIN evaluation_turns ON evaluation_turns.hotkey = submissions.hotkey \
+             WHERE jobs.stage = $1 AND jobs.claimable_at <= $2 \
+             ORDER BY COALESCE(evaluation_turns.last_claim, 0), jobs.submission LIMIT 1"
+        }
+        Stage::Facts | Stage::Scoring | Stage::Rematch => {
             "SELECT submission, worker_id, attempts FROM jobs \
              WHERE stage = $1 AND claimable_at <= $2 ORDER BY submission LIMIT 1"
         }
@@ -323,6 +332,9 @@ async fn take(
     .bind(sequence)
     .execute(&mut *connection)
     .await?;
+    if stage == Stage::Evaluation {
+        note_turn(connection, sequence, claimed.event).await?;
+    }
     let row: SubmissionRow = sqlx::query_as(concat!(
         "SELECT ",
         submission_columns!(),
@@ -339,4 +351,22 @@ async fn take(
         worker_id,
         lease_until,
     })
+}
+
+/// The hotkey of a submission had its turn: the others come first now.
+async fn note_turn(
+    connection: &mut Connection,
+    sequence: i64,
+    claim: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO evaluation_turns (hotkey, last_claim) \
+         SELECT hotkey, $1 FROM submissions WHERE sequence = $2 \
+         ON CONFLICT (hotkey) DO UPDATE SET last_claim = excluded.last_claim",
+    )
+    .bind(claim)
+    .bind(sequence)
+    .execute(connection)
+    .await?;
+    Ok(())
 }

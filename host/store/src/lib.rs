@@ -12,6 +12,7 @@ mod open;
 mod writer;
 mod blobs;
 mod accept;
+mod quota;
 mod submissions;
 mod events;
 mod jobs;
@@ -55,6 +56,7 @@ pub use policy_ends::RewardsFaults;
 pub use policy_log::{
     Act, Activation, NewActivation, PolicyLogEntry, StoredComponent, log_is_whole,
 };
+pub use quota::{Quota, QuotaExceeded};
 pub use reference::ReferenceRuns;
 pub use restate::{ReadChange, RescoredSubmission, Restated, Restatement};
 pub use self_checks::SelfCheck;

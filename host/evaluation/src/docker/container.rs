@@ -74,7 +74,11 @@ fn host_config(config: &EvaluationConfig) -> HostConfig {
         memory_swap: Some(memory),
         pids_limit: Some(i64::from(config.pids)),
         nano_cpus: Some(i64::from(config.docker.cpu_milli) * NANOS_PER_MILLI),
-        ulimits: Some(vec![limit("core", 0), limit("nofile", OPEN_FILES_MAX)]),
+        ulimits: Some(vec![
+            limit("core", 0),
+            limit("nofile", OPEN_FILES_MAX),
+            limit("fsize", memory),
+        ]),
         // Output goes over the attached stream only; nothing of it reaches the engine's disk.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         device_requests: (config.docker.gpus > 0).then(|| vec![gpus(config.docker.gpus)]),
@@ -206,7 +210,8 @@ mod tests {
             "Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=67108864"},
             "Memory": 4_294_967_296_u64, "MemorySwap": 4_294_967_296_u64,
             "PidsLimit": 256, "NanoCpus": 2_000_000_000,
-            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 1024}],
+            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 1024, "Hard": 1024},
+                {"Name": "fsize", "Soft": 4_294_967_296_u64, "Hard": 4_294_967_296_u64}],
             "LogConfig": {"Type": "none"},
         });
         assert_eq!(value, expected);

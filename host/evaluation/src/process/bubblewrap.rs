@@ -22,6 +22,9 @@ pub(crate) struct Shown<'a> {
     pub(crate) bound: &'a [Bound],
 }
 
+/// The number of the descriptor over which bubblewrap gets the filter of system calls.
+pub(crate) const FILTER_FD: &str = "9";
+
 /// Arguments of bubblewrap for a job in which Python is called with `python`.
 pub(crate) fn arguments<const N: usize>(
     config: &EvaluationConfig,
@@ -39,6 +42,7 @@ pub(crate) fn arguments<const N: usize>(
     ]);
     // The scorer is process 1: no helper of the same user is there whose descriptors could be opened.
     line.add(["--as-pid-1", "--die-with-parent", "--new-session", "--hostname", "prism"]);
+    line.add(["--seccomp", FILTER_FD]);
     identity(&mut line, config, isolation);
     environment(&mut line, config);
     system_files(&mut line);
@@ -106,6 +110,8 @@ fn system_files(line: &mut Line) {
 fn limits(line: &mut Line, config: &EvaluationConfig) {
     line.add(["/usr/bin/nice", "-n", &config.process.nice.to_string()]);
     line.add(["/usr/bin/prlimit", "--core=0", &format!("--nofile={OPEN_FILES_MAX}")]);
+    // No file is that large: it bounds what is written to memory that is shared as one.
+    line.add([format!("--fsize={}", config.memory_bytes).as_str()]);
     line.add([format!("--nproc={}", config.pids).as_str(), "--"]);
 }
 

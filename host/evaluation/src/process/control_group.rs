@@ -11,6 +11,8 @@ use crate::config::EvaluationConfig;
 const MOUNT: &str = "/sys/fs/cgroup";
 /// The folder of all our groups, below each hierarchy's root.
 const PARENT: &str = "prism";
+/// The period over which CPU time is bounded, microseconds.
+const CPU_PERIOD_US: u64 = 100_000;
 /// How often, and after which pause, a group that still has dying members is removed.
 const REMOVE_TRIES: u32 = 100;
 const REMOVE_PAUSE: Duration = Duration::from_millis(5);
@@ -41,13 +43,18 @@ impl ControlGroup {
         fs::create_dir_all(&parent)?;
         // Already enabled by the service manager on most machines.
         fs::write(Path::new(MOUNT).join("cgroup.subtree_control"), "+memory +pids").ok();
+        fs::write(Path::new(MOUNT).join("cgroup.subtree_control"), "+cpu").ok();
         fs::write(parent.join("cgroup.subtree_control"), "+memory +pids")?;
+        fs::write(parent.join("cgroup.subtree_control"), "+cpu").ok(); // bounded below if it can be
         let folder = parent.join(name);
         fs::create_dir(&folder)?;
         let group = Self { oom_file: folder.join("memory.events"), folders: vec![folder.clone()] };
         fs::write(folder.join("memory.max"), config.memory_bytes.to_string())?;
         fs::write(folder.join("memory.swap.max"), "0").ok(); // absent without swap accounting
         fs::write(folder.join("pids.max"), config.pids.to_string())?;
+        let quota = format!("{} {CPU_PERIOD_US}", quota_us(config));
+        let bounded = fs::write(folder.join("cpu.max"), quota);
+        told_if_unbounded(&bounded);
         Ok(group)
     }
 
@@ -67,7 +74,19 @@ impl ControlGroup {
         fs::write(memory.join("memory.limit_in_bytes"), config.memory_bytes.to_string())?;
         fs::write(memory.join("memory.memsw.limit_in_bytes"), config.memory_bytes.to_string()).ok();
         fs::write(pids.join("pids.max"), config.pids.to_string())?;
+        told_if_unbounded(&group.bound_cpu_v1(&below("cpu"), config));
         Ok(group)
+    }
+
+    /// CPU time in a hierarchy of its own, which some machines have not.
+    fn bound_cpu_v1(&mut self, cpu: &Path, config: &EvaluationConfig) -> io::Result<()> {
+        if !Path::new(MOUNT).join("cpu/cgroup.procs").exists() {
+            return Err(io::Error::other("the controller is missing"));
+        }
+        fs::create_dir_all(cpu)?;
+        self.folders.push(cpu.to_owned());
+        fs::write(cpu.join("cpu.cfs_period_us"), CPU_PERIOD_US.to_string())?;
+        fs::write(cpu.join("cpu.cfs_quota_us"), quota_us(config).to_string())
     }
 
     /// Moves a process into the group; its future children are born there.
@@ -114,10 +133,22 @@ impl Drop for ControlGroup {
     }
 }
 
+/// CPU time in each period, microseconds.
+fn quota_us(config: &EvaluationConfig) -> u64 {
+    u64::from(config.process.cpu_milli) * CPU_PERIOD_US / 1_000
+}
+
+/// Memory and processes are bounded in any case; CPU time then only by the wall clock and the priority.
+fn told_if_unbounded(bounded: &io::Result<()>) {
+    if let Err(source) = bounded {
+        tracing::debug!(%source, "CPU time is bounded by the wall clock only");
+    }
+}
+
 /// Removes empty groups that a killed service left; returns how many. Groups with members stay.
 pub(crate) fn sweep() -> usize {
-    let roots =
-        ["", "memory", "pids"].map(|controller| Path::new(MOUNT).join(controller).join(PARENT));
+    let roots = ["", "memory", "pids", "cpu"]
+        .map(|controller| Path::new(MOUNT).join(controller).join(PARENT));
     roots
         .iter()
         .filter_map(|root| fs::read_dir(root).ok())

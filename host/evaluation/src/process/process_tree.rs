@@ -5,7 +5,7 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Bytes of anonymous and shared memory that `root` and all its descendants hold. Pages of files are
+/// Bytes of anonymous and shared memory that `root` and all its descendants hold, swapped out or not. Pages of files are
 /// not counted: the kernel can drop them.
 pub(crate) fn used_bytes(root: Option<u32>) -> u64 {
     root.map_or(0, |root| {
@@ -53,7 +53,9 @@ fn resident_bytes(id: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     status
         .lines()
-        .filter_map(|line| line.strip_prefix("RssAnon:").or_else(|| line.strip_prefix("RssShmem:")))
+        .filter_map(|line| {
+            ["RssAnon:", "RssShmem:", "VmSwap:"].iter().find_map(|name| line.strip_prefix(name))
+        })
         .filter_map(|rest| rest.split_ascii_whitespace().next()?.parse::<u64>().ok())
         .map(|kib| kib.saturating_mul(1_024))
         .fold(0, u64::saturating_add)

@@ -14,6 +14,8 @@ use crate::spec::{Bound, JobTree};
 
 /// Names of staging folders begin so. They are visible inside the sandbox, so they tell nothing.
 const PREFIX: &str = "prism-job-";
+/// The file beside the job that holds the filter of system calls.
+const FILTER: &str = "filter";
 /// How old a folder without an owner must be to be swept: its maker may not have locked it yet.
 const SWEPT_AFTER: Duration = Duration::from_mins(1);
 
@@ -37,6 +39,8 @@ impl Staging {
             .tempdir_in(parent)?;
         let lock = File::create(folder.path().join("lock"))?;
         lock.lock()?;
+        let filter = super::system_calls::filter().ok_or_else(super::unfiltered)?;
+        fs::write(folder.path().join(FILTER), filter)?;
         let job_dir = folder.path().join("job");
         fs::create_dir(&job_dir)?;
         for entry in &tree.entries {
@@ -76,6 +80,11 @@ impl Staging {
     /// What the sandbox sees as its job.
     pub(crate) fn job_dir(&self) -> &Path {
         &self.job_dir
+    }
+
+    /// The file with the filter of system calls, which the sandbox does not see.
+    pub(crate) fn filter(&self) -> PathBuf {
+        self.folder.path().join(FILTER)
     }
 
     /// A name that no other evaluation has.

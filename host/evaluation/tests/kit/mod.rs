@@ -230,6 +230,63 @@ tell({
 })
 "#;
 
+/// Tells what bounds the submission's user without any help of the harness: limits, filters, and deeds
+/// that belong to nobody in a sandbox.
+pub(crate) const BOUNDS: &str = r#"
+import ctypes, resource
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+    os._exit(0)
+become_worker()
+libc = ctypes.CDLL(None, use_errno=True)
+def call(function, *arguments):
+    if getattr(libc, function)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), function)
+def many_files():
+    held = []
+    try:
+        while len(held) < 2000:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+    finally:
+        for file in held:
+            os.close(file)
+def large_file():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    memory = os.memfd_create("x")
+    os.ftruncate(memory, 1 << 40)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+keyctl, uring = {"x86_64": (250, 425), "aarch64": (219, 425)}[os.uname().machine]
+mounts = [line.split() for line in open("/proc/self/mounts")]
+writable = [mount[1] for mount in mounts if "rw" in mount[3].split(",") and os.access(mount[1], os.W_OK)]
+tell({
+    "seccomp": int(status["Seccomp"]),
+    "privileges": [status[name].strip() for name in ("CapPrm", "CapEff", "CapAmb", "NoNewPrivs")],
+    "limits": {name: resource.getrlimit(getattr(resource, "RLIMIT_" + name))[1] for name in ("CORE", "NOFILE", "FSIZE")},
+    "deeds": {
+        "user namespace": outcome(lambda: call("unshare", 0x10000000)),
+        "network namespace": outcome(lambda: call("unshare", 0x40000000)),
+        "mount": outcome(lambda: call("mount", b"none", b"/tmp", b"tmpfs", 0, None)),
+        "trace": outcome(lambda: call("ptrace", 16, 1, None, None)),
+        "kernel log": outcome(lambda: call("klogctl", 3, ctypes.create_string_buffer(64), 64)),
+        "host name": outcome(lambda: socket.sethostname("x")),
+        "clock": outcome(lambda: time.clock_settime(time.CLOCK_REALTIME, 0)),
+        "keyring": outcome(lambda: call("syscall", keyctl, 0, -3, 1)),
+        "packets": outcome(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+        "device": outcome(lambda: os.mknod("/tmp/device", 0o20666, os.makedev(1, 1))),
+        "many files": outcome(many_files),
+        "large file": outcome(large_file),
+        "engine": outcome(lambda: open("/var/run/docker.sock")),
+    },
+    "inner": {
+        "virtual machine": outcome(lambda: socket.socket(40, socket.SOCK_STREAM)),
+        "crypto": outcome(lambda: socket.socket(38, socket.SOCK_SEQPACKET)),
+        "ring": outcome(lambda: call("syscall", uring, 1, 0)),
+    },
+    "writable": sorted(path for path in writable if not path.startswith(("/proc", "/dev"))),
+})
+"#;
+
 /// Forks as often as it can and tells how often that was.
 pub(crate) const FORK_BOMB: &str = r"
 become_worker()
@@ -266,6 +323,20 @@ pub(crate) fn assert_no_network(told: &serde_json::Value) {
         assert_ne!(told[place], "done", "{place}: {told}");
     }
     assert_eq!(told["links"], serde_json::json!(["lo"]));
+}
+
+/// What every sandbox must say to [`BOUNDS`].
+pub(crate) fn assert_bounded(told: &serde_json::Value, lab: &Lab) {
+    assert_eq!(told["seccomp"], 2, "a filter: {told}");
+    let none = "0000000000000000";
+    assert_eq!(told["privileges"], serde_json::json!([none, none, none, "1"]));
+    let limits = serde_json::json!({"CORE": 0, "NOFILE": 1_024, "FSIZE": lab.config.memory_bytes});
+    assert_eq!(told["limits"], limits);
+    for (deed, outcome) in told["deeds"].as_object().expect("a table") {
+        assert_ne!(outcome, "done", "{deed}: {told}");
+    }
+    assert_eq!(told["deeds"]["many files"], "EMFILE");
+    assert_eq!(told["deeds"]["large file"], "EFBIG");
 }
 
 /// What every sandbox with two users must say to [`REACH`].

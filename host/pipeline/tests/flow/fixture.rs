@@ -104,6 +104,7 @@ impl Fixture {
                 metadata: "{}".to_owned(),
                 nonce: None,
                 idempotency_key: None,
+                quota: None,
                 now: self.pipeline.clock.now(),
             })
             .await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::query::Parameters;
 use super::state::ApiState;
+use crate::config::Settings;
 
 /// Version of the challenge as Platform's registry knows it.
 const CHALLENGE_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,11 +30,13 @@ pub(super) async fn livez() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// Ready when the database answers, a token is configured and a policy set is loaded.
+/// Ready when the database answers, there is room for what comes, a token is configured and a policy
+/// set is loaded.
 pub(super) async fn readyz(State(state): State<ApiState>, parameters: Parameters) -> Response {
     let database = state.pipeline.store.ping().await;
     let checks = [
         ("database", database.is_ok()),
+        ("disk", has_room(&state.settings)),
         ("token", state.settings.token.load().is_some()),
         ("policies", true),
     ];
@@ -48,4 +51,11 @@ pub(super) async fn readyz(State(state): State<ApiState>, parameters: Parameters
         members.insert("policy_set".to_owned(), json!(digest));
     }
     (status, Json(body)).into_response()
+}
+
+/// Whether the data folder has the free space that is asked for.
+fn has_room(settings: &Settings) -> bool {
+    rustix::fs::statvfs(&settings.data_dir).is_ok_and(|about| {
+        about.f_bavail.saturating_mul(about.f_frsize) >= settings.edge.free_bytes
+    })
 }

@@ -20,8 +20,23 @@ pub(super) const BODY_TIMEOUT_S: u64 = 20;
 pub(super) const HEADER_TIMEOUT_S: u64 = 10;
 /// Longest that requests under way may take once the server stops, seconds.
 pub(super) const DRAIN_S: u64 = 10;
-/// Connections at the same time; more wait to be accepted.
-pub(super) const CONNECTIONS_MAX: usize = 1_024;
+/// Longest that an answer may take to be taken by its reader, seconds.
+pub(super) const WRITE_TIMEOUT_S: u64 = 20;
+/// Longest that a request waits for a place, milliseconds.
+pub(super) const ADMISSION_WAIT_MS: u64 = 1_000;
+/// Header fields of a request.
+pub(super) const HEADERS_MAX: usize = 64;
+/// Names and values of all header fields of a request, bytes.
+pub(super) const HEADER_BYTES_MAX: usize = 16 << 10;
+/// Path and query of a request, bytes.
+pub(super) const TARGET_BYTES_MAX: usize = 8 << 10;
+/// What the server reads of a request before it understands its header, bytes. Beyond that it answers
+/// 431 without a body.
+pub(super) const HEADER_BUFFER_BYTES: usize = 64 << 10;
+/// Connections that are told at once that there is no room; more are only closed.
+pub(super) const TOLD_AT_ONCE: usize = 64;
+/// Longest that such a one may take to listen, seconds.
+pub(super) const TELL_S: u64 = 1;
 /// Rest after a failure to accept, milliseconds.
 pub(super) const ACCEPT_PAUSE_MS: u64 = 500;
 /// Longest that the rest of a refused upload is waited for, seconds.

@@ -6,6 +6,7 @@
 mod problem;
 mod state;
 mod limits;
+mod admission;
 mod auth;
 mod query;
 mod show;
@@ -22,7 +23,11 @@ mod worker;
 mod validators;
 mod openapi;
 mod edge;
+mod connections;
+mod patience;
 mod listen;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
@@ -42,6 +47,7 @@ pub(crate) fn router(
     settings: Settings,
 ) -> Router {
     let state = ApiState::new(pipeline, administration, settings);
+    let admission = Arc::clone(&state.admission);
     let routes = Router::new()
         .merge(public_routes())
         .nest("/internal/v1", internal_routes())
@@ -49,7 +55,9 @@ pub(crate) fn router(
         .fallback(edge::not_found)
         .with_state(state);
     // The router adds its `Allow` header outside its own layers, so the edge wraps the whole of it.
-    Router::new().fallback_service(routes).layer(middleware::from_fn(edge::finish))
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::from_fn_with_state(admission, edge::finish))
 }
 
 fn public_routes() -> Router<ApiState> {

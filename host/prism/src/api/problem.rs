@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use prism_domain::submission::Blame;
 use prism_intake::{AuthError, FieldError, UploadError};
 use prism_pipeline::{ResolveError, StageError};
-use prism_store::StoreError;
+use prism_store::{QuotaExceeded, StoreError};
 use serde_json::{Value, json};
 
 use crate::administration::AdministrationError;
@@ -17,6 +17,8 @@ use crate::administration::AdministrationError;
 const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds after which a client may come back when we are busy.
 const RETRY_AFTER_S: &str = "1";
+/// The same when the database does not work.
+const DATABASE_RETRY_AFTER_S: &str = "5";
 
 /// The request that is being answered.
 pub(super) struct Asked {
@@ -45,7 +47,8 @@ pub(super) struct Problem {
     fault: Blame,
     about_upload: bool,
     errors: Vec<Value>,
-    headers: Vec<(header::HeaderName, &'static str)>,
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+    members: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
@@ -59,6 +62,7 @@ impl Problem {
             about_upload: false,
             errors: Vec::new(),
             headers: Vec::new(),
+            members: Vec::new(),
         }
     }
 
@@ -78,7 +82,7 @@ impl Problem {
 
     pub(super) fn unauthorized(code: &'static str, detail: &str) -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, code, detail);
-        problem.headers.push((header::WWW_AUTHENTICATE, "Bearer"));
+        problem.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         problem
     }
 
@@ -122,11 +126,46 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error")
     }
 
-    fn busy() -> Self {
+    /// Too much is asked at once.
+    pub(super) fn busy() -> Self {
         let mut problem =
             Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is waiting; try again");
-        problem.headers.push((header::RETRY_AFTER, RETRY_AFTER_S));
+        problem.headers.push((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S)));
         problem
+    }
+
+    /// The database does not work, which the caller cannot help: nothing was stored, and it may try again.
+    fn unavailable(error: &StoreError) -> Self {
+        let retry_after = HeaderValue::from_static(DATABASE_RETRY_AFTER_S);
+        let mut problem = Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "unavailable",
+            detail: "the database is unavailable; nothing was stored".to_owned(),
+            ..Self::internal(error)
+        };
+        problem.headers.push((header::RETRY_AFTER, retry_after));
+        problem
+    }
+
+    /// The hotkey has sent as much as it may for now.
+    fn quota_exceeded(exceeded: &QuotaExceeded) -> Self {
+        let QuotaExceeded { quota, reset_at, retry_after_s } = exceeded;
+        let (submissions, seconds) = (quota.submissions, quota.window_ms / 1_000);
+        let detail = format!(
+            "a hotkey may send {submissions} submissions within {seconds} seconds; the next one is taken at {reset_at}"
+        );
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", detail);
+        problem.members.push(("reset_at", json!(reset_at)));
+        problem.headers.push((header::RETRY_AFTER, HeaderValue::from(*retry_after_s)));
+        for (name, text) in [
+            ("ratelimit-policy", format!("\"submissions\";q={submissions};w={seconds}")),
+            ("ratelimit", format!("\"submissions\";r=0;t={retry_after_s}")),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                problem.headers.push((header::HeaderName::from_static(name), value));
+            }
+        }
+        problem.about_the_upload()
     }
 }
 
@@ -153,14 +192,17 @@ impl IntoResponse for Problem {
             "fault": self.blame(internal).as_str(),
             "request_id": request_id,
         });
-        if let (false, Some(members)) = (self.errors.is_empty(), body.as_object_mut()) {
-            members.insert("errors".to_owned(), Value::Array(self.errors));
+        if let Some(members) = body.as_object_mut() {
+            members.extend(self.members.into_iter().map(|(name, value)| (name.to_owned(), value)));
+            if !self.errors.is_empty() {
+                members.insert("errors".to_owned(), Value::Array(self.errors));
+            }
         }
         let mut response = (self.status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         for (name, value) in self.headers {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         response
     }
@@ -178,7 +220,9 @@ impl From<StoreError> for Problem {
                 "idempotency-key-reused",
                 "this idempotency key was used for another body",
             ),
+            StoreError::QuotaExceeded(exceeded) => Self::quota_exceeded(&exceeded),
             StoreError::Busy => Self::busy(),
+            StoreError::Unavailable(_) | StoreError::Closed => Self::unavailable(&error),
             StoreError::IllegalTransition(transition) => {
                 Self::new(StatusCode::CONFLICT, "illegal-transition", transition.to_string())
             }

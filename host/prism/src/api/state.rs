@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prism_intake::UploadLimits;
 use prism_pipeline::Pipeline;
 
+use super::admission::Admission;
 use crate::administration::Administration;
 use crate::config::Settings;
 
@@ -19,6 +20,8 @@ pub(super) struct ApiState {
     pub(super) settings: Arc<Settings>,
     /// Limits of an upload.
     pub(super) limits: Arc<UploadLimits>,
+    /// Places of requests.
+    pub(super) admission: Arc<Admission>,
 }
 
 impl ApiState {
@@ -32,6 +35,13 @@ impl ApiState {
             archive_bytes: settings.max_upload_bytes,
             ..UploadLimits::default()
         };
-        Self { pipeline, administration, settings: Arc::new(settings), limits: Arc::new(limits) }
+        let admission = Arc::new(Admission::new(&settings.edge));
+        Self {
+            pipeline,
+            administration,
+            settings: Arc::new(settings),
+            limits: Arc::new(limits),
+            admission,
+        }
     }
 }

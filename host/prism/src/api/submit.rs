@@ -119,6 +119,7 @@ async fn store(
             body_digest: Digest::of(body),
             nonce,
             idempotency_key: idempotency_key(headers)?,
+            quota: state.settings.quota,
         })
         .await?;
     let mut response = Json(show::receipt(&accepted.submission)).into_response();
@@ -186,11 +187,29 @@ pub(super) async fn read_body(
     let reading = axum::body::to_bytes(body, limit_bytes);
     match tokio::time::timeout(Duration::from_secs(BODY_TIMEOUT_S), reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_limit_or_connection)) => Err(too_large()),
+        Ok(Err(error)) if is_limit(&error) => Err(too_large()),
+        // The connection broke off, or what came is no chunk: whoever is still there is told so.
+        Ok(Err(_broken)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "body-broken",
+            "the body cannot be read to its end",
+        )),
         Err(_elapsed) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body-timeout",
             "the body did not arrive in time",
         )),
     }
+}
+
+/// Whether the body was refused for its length.
+fn is_limit(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }

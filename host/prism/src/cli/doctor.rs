@@ -31,9 +31,16 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
         output::json(&checks)?;
     } else {
         for check in &checks {
-            let mark = if check.ok { "ok " } else { "BAD" };
-            output::line(&format!("{mark}  {:18} {}", check.name, check.detail));
-            if !check.ok {
+            let mark = match (check.ok, &check.warning) {
+                (true, None) => "ok  ",
+                (true, Some(_)) => "warn",
+                (false, _) => "BAD ",
+            };
+            output::line(&format!("{mark} {:18} {}", check.name, check.detail));
+            if let Some(warning) = &check.warning {
+                output::line(&format!("     {warning}"));
+            }
+            if !check.ok || check.warning.is_some() {
                 output::line(&format!("     to mend it: {}", check.remedy));
             }
         }
@@ -42,24 +49,18 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<
 }
 
 fn policies(settings: &Settings) -> Checkup {
-    let loaded = wire::sandbox(settings);
-    Checkup {
-        name: "policies".to_owned(),
-        ok: loaded.is_ok(),
-        detail: loaded
-            .map_or_else(|error| format!("{error:#}"), |_| "embedded set loads".to_owned()),
-        remedy: "make the data folder writable, or set PRISM_DATA_DIR".to_owned(),
-    }
+    let loaded = wire::sandbox(settings)
+        .map(|_| "embedded set loads".to_owned())
+        .map_err(|error| format!("{error:#}"));
+    Checkup::new("policies", loaded, "make the data folder writable, or set PRISM_DATA_DIR")
 }
 
 fn token(settings: &Settings) -> Checkup {
-    let configured = settings.token.load().is_some();
-    Checkup {
-        name: "token".to_owned(),
-        ok: configured,
-        detail: if configured { "configured" } else { "none is configured" }.to_owned(),
-        remedy: "set PRISM_SHARED_TOKEN_FILE (or PRISM_SHARED_TOKEN)".to_owned(),
-    }
+    let found = match settings.token.load() {
+        Some(_) => Ok("configured".to_owned()),
+        None => Err("none is configured".to_owned()),
+    };
+    Checkup::new("token", found, "set PRISM_SHARED_TOKEN_FILE (or PRISM_SHARED_TOKEN)")
 }
 
 fn database(settings: &Settings) -> Checkup {
@@ -67,13 +68,8 @@ fn database(settings: &Settings) -> Checkup {
         Some(file) => database_at(&file),
         None => Err(format!("`{}` names no SQLite file", settings.database_url)),
     };
-    Checkup {
-        name: "database".to_owned(),
-        ok: found.is_ok(),
-        detail: found.unwrap_or_else(|wrong| wrong),
-        remedy: "make the data folder writable, or set PRISM_DATA_DIR or PRISM_DATABASE_URL"
-            .to_owned(),
-    }
+    let remedy = "make the data folder writable, or set PRISM_DATA_DIR or PRISM_DATABASE_URL";
+    Checkup::new("database", found, remedy)
 }
 
 /// Looks at the file from outside: opening it as the server does would bring its schema up to date.

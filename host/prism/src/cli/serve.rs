@@ -46,7 +46,7 @@ pub(super) async fn serve_until(settings: Settings, stop: CancellationToken) -> 
     let Assembled { pipeline, administration } = wire::server(&settings).await?;
     let listener = TcpListener::bind(settings.bind).await?;
     let address = listener.local_addr()?;
-    let workers = settings.workers;
+    let (workers, edge) = (settings.workers, settings.edge);
     let app = api::router(pipeline.clone(), administration.clone(), settings);
     tracing::info!("listening on http://{address}");
     let work = {
@@ -58,7 +58,7 @@ pub(super) async fn serve_until(settings: Settings, stop: CancellationToken) -> 
         }
     };
     let follow = administration.follow(stop.clone(), || pipeline.wake.notify_waiters());
-    let ((), (), ()) = tokio::join!(api::serve(listener, app, stop.clone()), work, follow);
+    let ((), (), ()) = tokio::join!(api::serve(listener, app, &edge, stop.clone()), work, follow);
     pipeline.store.close().await;
     Ok(())
 }

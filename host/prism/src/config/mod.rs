@@ -8,6 +8,7 @@ mod parse;
 mod secret;
 mod components;
 mod llm;
+mod edge;
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -16,10 +17,12 @@ use std::path::{Path, PathBuf};
 use prism_domain::ids::Digest;
 use prism_domain::time::EpochLength;
 use prism_evaluation::EvaluationConfig;
+use prism_store::Quota;
 use serde::Deserialize;
 
 use crate::api::Scope;
 pub(crate) use components::{CompileLimits, ComponentTerms, Unsigned};
+pub(crate) use edge::EdgeLimits;
 pub(crate) use llm::LlmTerms;
 use parse::within;
 pub(crate) use secret::SharedToken;
@@ -70,6 +73,8 @@ pub(crate) struct ConfigFile {
     component_compile: CompileLimits,
     llm: llm::LlmFile,
     subnet_rules_file: Option<PathBuf>,
+    edge: EdgeLimits,
+    quota: edge::QuotaSettings,
 }
 
 /// Somebody who may look at policies, prototype them or put them in force.
@@ -125,6 +130,10 @@ pub(crate) struct Settings {
     pub components: ComponentTerms,
     /// The language model that reviews may ask, and the operator's rules in words.
     pub llm: LlmTerms,
+    /// How much is taken from outside at once.
+    pub edge: EdgeLimits,
+    /// How much each hotkey may send; none for no bound.
+    pub quota: Option<Quota>,
     /// Where the process ends itself, for crash tests: `stage:boundary`.
     pub crash_at: Option<String>,
 }
@@ -179,6 +188,7 @@ impl Settings {
         let read = parse::Reader::new(env);
         let components = components::terms(&read, &file)?;
         let llm = llm::terms(&read, &mut file)?;
+        let (edge, quota) = (EdgeLimits::resolved(&read, &file)?, edge::quota(&read, &file)?);
         let data_dir =
             read.path(&["PRISM_DATA_DIR"]).or(file.data_dir).unwrap_or_else(|| ".prism".into());
         let database_url = read
@@ -195,14 +205,7 @@ impl Settings {
                 .unwrap_or_else(|| "prism".to_owned()),
             data_dir,
             database_url,
-            token: SharedToken::new(
-                read.token()
-                    .or_else(|| {
-                        file.shared_token.filter(|text| !text.is_empty()).map(TokenSource::Value)
-                    })
-                    .or_else(|| file.shared_token_file.map(TokenSource::File))
-                    .unwrap_or_else(|| TokenSource::File(DEFAULT_TOKEN_FILE.into())),
-            ),
+            token: SharedToken::new(token_source(&read, file.shared_token, file.shared_token_file)),
             allow_insecure_signatures: read
                 .switch("allow_insecure_signatures", &["PRISM_ALLOW_INSECURE_SIGNATURES"])?
                 .or(file.allow_insecure_signatures)
@@ -244,9 +247,23 @@ impl Settings {
             people: file.people,
             components,
             llm,
+            edge,
+            quota,
             crash_at: read.text(&["PRISM_CRASH_AT"]),
         })
     }
+}
+
+/// Where the token stands: the environment wins over the file.
+fn token_source(
+    read: &parse::Reader<'_>,
+    value: Option<String>,
+    file: Option<PathBuf>,
+) -> TokenSource {
+    read.token()
+        .or_else(|| value.filter(|text| !text.is_empty()).map(TokenSource::Value))
+        .or_else(|| file.map(TokenSource::File))
+        .unwrap_or_else(|| TokenSource::File(DEFAULT_TOKEN_FILE.into()))
 }
 
 impl Settings {
@@ -385,6 +402,24 @@ mod tests {
     }
 
     #[test]
+    fn the_quota_is_on_unless_it_is_set_to_zero() {
+        let window = |settings: &Settings| settings.quota.map(|q| (q.submissions, q.window_ms));
+        assert_eq!(window(&settings(&[]).expect("valid")), Some((500, 86_400_000)));
+        let off = settings(&[("PRISM_QUOTA_SUBMISSIONS", "0")]).expect("valid");
+        assert_eq!(window(&off), None);
+        let file: ConfigFile = serde_saphyr::from_str(
+            "quota: {submissions: 3, window_seconds: 60}\nedge: {uploads: 7}",
+        )
+        .expect("valid");
+        let settings = Settings::resolve(file, &|name| {
+            (name == "PRISM_QUOTA_SUBMISSIONS").then(|| "4".to_owned())
+        })
+        .expect("valid");
+        assert_eq!(window(&settings), Some((4, 60_000)));
+        assert_eq!((settings.edge.uploads, settings.edge.requests), (7, 512));
+    }
+
+    #[test]
     fn bad_values_name_the_setting() {
         for (name, value) in [
             ("PRISM_BIND", "nowhere"),
@@ -396,6 +431,10 @@ mod tests {
             ("PRISM_LEASE_MS", "99"),
             ("PRISM_LEASE_MS", "3600001"),
             ("PRISM_UNSIGNED_COMPONENTS", "perhaps"),
+            ("PRISM_CONNECTIONS", "0"),
+            ("PRISM_UPLOADS", "65537"),
+            ("PRISM_QUOTA_SUBMISSIONS", "-1"),
+            ("PRISM_QUOTA_WINDOW_SECONDS", "0"),
         ] {
             let Err(ConfigError::Value { name: told, .. }) = settings(&[(name, value)]) else {
                 panic!("{name}={value} was accepted");

@@ -116,6 +116,7 @@ pub(crate) fn new(n: u128) -> NewSubmission {
         metadata: "{}".to_owned(),
         nonce: None,
         idempotency_key: None,
+        quota: None,
         now: at(0),
     }
 }

@@ -3,6 +3,8 @@
 
 mod fixture;
 mod accepting;
+mod quota;
+mod turns;
 mod claiming;
 mod ledger;
 mod holds;

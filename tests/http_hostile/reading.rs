@@ -1,0 +1,99 @@
+//! What is read: headers of answers, texts that look like code, what health says, weights under way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prism_tests::{Prism, Settings};
+use serde_json::Value;
+
+use crate::asking::{BRIDGE, assert_refused, header, now, sent, upload};
+
+/// HTTP-WEB-01: answers are data of a declared type, and nothing in them is ever run.
+#[tokio::test]
+async fn every_answer_bears_the_headers_that_keep_it_inert() {
+    let prism = Prism::start(&Settings::api_only());
+    for (method, path) in [
+        ("GET", "/health"),
+        ("GET", "/v1/leaderboard"),
+        ("GET", "/v1/submissions/<script>alert(1)<%2Fscript>"),
+        ("GET", "/v1/architectures?limit=%3Csvg%20onload=alert(1)%3E"),
+        ("GET", "/docs"),
+        ("GET", "/nowhere"),
+        ("PUT", "/health"),
+        ("POST", BRIDGE),
+    ] {
+        let response = sent(prism.request(method, path)).await;
+        let of = |name: &str| header(&response, name).unwrap_or_default();
+        assert_eq!(of("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(of("x-frame-options"), "DENY", "{path}");
+        assert_eq!(of("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(of("cache-control"), "no-store", "{path}");
+        assert!(of("content-security-policy").starts_with("default-src 'self';"), "{path}");
+        assert!(!of("content-security-policy").contains("unsafe"), "{path}");
+        assert!(header(&response, "server").is_none(), "{path}");
+        let html = of("content-type").starts_with("text/html");
+        assert_eq!(html, path == "/docs", "{path} is {}", of("content-type"));
+        let text = response.text().await.expect("a body");
+        assert!(!html || !text.contains("<script"), "no script: {text}");
+    }
+}
+
+/// HTTP-PAG-02
+#[tokio::test]
+async fn text_that_looks_like_sql_is_text() {
+    let prism = Prism::start(&Settings::api_only());
+    for path in [
+        "/v1/submissions/' OR 1=1--",
+        "/v1/submissions/x'; DROP TABLE submissions;--/events",
+        "/v1/submissions/%00",
+    ] {
+        assert_refused(prism.request("GET", path), 404, "not-found").await;
+    }
+    for query in ["limit=1;DROP", "limit=1%20UNION%20SELECT%201", "limit=0x1"] {
+        let path = format!("/v1/architectures?{query}");
+        assert_refused(prism.request("GET", &path), 422, "request-invalid").await;
+    }
+    let odd = upload(&prism, "a", "x").header("Idempotency-Key", "k'; DROP TABLE jobs;--");
+    assert_eq!(sent(odd).await.status(), 200);
+    let again = upload(&prism, "a", "y").header("Idempotency-Key", "k'; DROP TABLE jobs;--");
+    assert_refused(again, 422, "idempotency-key-reused").await;
+}
+
+/// HTTP-OPS-04: a full disk; what the engine lacks is `prism doctor`'s to say, as uploads are taken without it.
+#[tokio::test]
+async fn health_says_what_readiness_lacks() {
+    let settings = Settings::api_only().with("PRISM_FREE_BYTES", &u64::MAX.to_string());
+    let prism = Prism::start(&settings);
+    assert_eq!(sent(prism.request("GET", "/livez")).await.status(), 200);
+    assert_eq!(prism.get("/health").await["status"], "ok");
+    let response = sent(prism.request("GET", "/readyz?verbose")).await;
+    assert_eq!(response.status(), 503);
+    let body: Value = response.json().await.expect("JSON");
+    let failed: Vec<_> = body["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .filter(|check| check["ok"] == false)
+        .filter_map(|check| check["name"].as_str())
+        .collect();
+    assert_eq!(failed, ["disk"], "{body}");
+}
+
+/// HTTP-WGT-02: with epochs of one second; that a snapshot is whole is held by the tests of weights.
+#[tokio::test]
+async fn weights_asked_for_while_epochs_close_are_one_snapshot_each() {
+    let prism = Prism::start(&Settings::api_only().with("PRISM_EPOCH_SECONDS", "1"));
+    let mut seen: BTreeMap<String, Value> = BTreeMap::new();
+    let mut epochs = std::collections::BTreeSet::new();
+    let begin = now();
+    while begin.elapsed() < Duration::from_millis(2_500) {
+        let response = sent(prism.internal("GET", "/internal/v1/get_weights")).await;
+        assert_eq!(response.status(), 200);
+        let tag = header(&response, "etag").expect("a tag");
+        let body: Value = response.json().await.expect("JSON");
+        epochs.insert(body["metadata"]["epoch_id"].as_u64().expect("an epoch"));
+        let weights = seen.entry(tag).or_insert_with(|| body["weights"].clone());
+        assert_eq!(*weights, body["weights"]);
+    }
+    assert!(epochs.len() >= 2, "{epochs:?}");
+}
