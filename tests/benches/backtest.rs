@@ -206,6 +206,7 @@ async fn accept(pipeline: &Pipeline, n: u32) -> SubmissionId {
         metadata: "{}".to_owned(),
         nonce: None,
         idempotency_key: None,
+        quota: None,
         now: Now.now(),
     });
     accepted.await.expect("accepted").submission.id

@@ -28,7 +28,10 @@ pub(crate) async fn refusal(request: RequestBuilder) -> (u16, String) {
     let status = response.status().as_u16();
     let kind = response.headers().get("content-type").cloned();
     let body: Value = response.json().await.unwrap_or(Value::Null);
-    assert_eq!(kind.as_ref().map(|kind| kind.as_bytes()), Some(&b"application/problem+json"[..]));
+    assert_eq!(
+        kind.as_ref().map(reqwest::header::HeaderValue::as_bytes),
+        Some(&b"application/problem+json"[..])
+    );
     assert!(body["fault"].is_string() && body["detail"].is_string(), "{body}");
     (status, body["code"].as_str().expect("a code").to_owned())
 }

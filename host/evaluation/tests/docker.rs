@@ -1,7 +1,12 @@
 //! The `docker` backend on a real engine and the real image. Without an engine these tests say so and
 //! pass, unless the environment has `PRISM_TEST_DOCKER=required`, as in CI.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 mod kit;
 

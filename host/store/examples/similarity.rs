@@ -69,11 +69,11 @@ async fn ask(store: &Store, size: u64) -> Result<(), StoreError> {
     let (mut taken, mut found, mut copies) = (Vec::new(), 0, 0);
     for query in 0..QUERIES {
         let original = random(query, 7) % size;
-        let copy = query % 2 == 0;
+        let copy = query.is_multiple_of(2);
         let mut asked = sketch(if copy { original } else { size + query });
         if copy {
             for (place, value) in asked.iter_mut().enumerate() {
-                if random(query, place as u64) % 5 == 0 {
+                if random(query, place as u64).is_multiple_of(5) {
                     *value = half(random(query, 1_000 + place as u64));
                 }
             }
@@ -149,6 +149,7 @@ fn upload(serial: u64) -> NewSubmission {
         metadata: "{}".to_owned(),
         nonce: None,
         idempotency_key: None,
+        quota: None,
         now: NOW,
     }
 }

@@ -41,11 +41,11 @@ struct Machine {
     absent: &'static [u32],
 }
 
-/// In this order: mount umount2 pivot_root chroot unshare setns; ptrace process_vm_readv process_vm_writev
-/// kcmp pidfd_getfd process_madvise; bpf perf_event_open userfaultfd fanotify_init; add_key request_key
-/// keyctl; init_module finit_module delete_module kexec_load kexec_file_load reboot; swapon swapoff acct
-/// quotactl syslog vhangup; settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname;
-/// mknodat; open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr quotactl_fd; personality.
+// In this order: mount umount2 pivot_root chroot unshare setns; ptrace process_vm_readv process_vm_writev
+// kcmp pidfd_getfd process_madvise; bpf perf_event_open userfaultfd fanotify_init; add_key request_key
+// keyctl; init_module finit_module delete_module kexec_load kexec_file_load reboot; swapon swapoff acct
+// quotactl syslog vhangup; settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname;
+// mknodat; open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr quotactl_fd; personality.
 const X86_64: Machine = Machine {
     audit: 0xc000_003e,
     other_table: Some(0x4000_0000),

@@ -21,7 +21,7 @@ async fn refusal(store: &Store, new: NewSubmission) -> (Timestamp, u64) {
             assert_eq!(quota, QUOTA);
             (reset_at, retry_after_s)
         }
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
