@@ -1,5 +1,6 @@
 //! One archive through three readers. Whatever ours accepts, the others must read alike.
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
 
 use prism_intake::{ArchiveLimits, Rejection, read_archive, unpack_archive};
@@ -22,6 +23,9 @@ pub fn check_archive(bytes: &[u8]) -> bool {
     };
     let total: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
     assert!(total <= limits.total_bytes && entries.len() <= limits.entries);
+    let folded: BTreeSet<String> =
+        entries.iter().map(|entry| entry.path.as_str().to_uppercase()).collect();
+    assert_eq!(folded.len(), entries.len(), "two names are one file somewhere");
     let ours: Vec<(String, Vec<u8>)> =
         entries.into_iter().map(|entry| (entry.path.as_str().to_owned(), entry.bytes)).collect();
     assert_eq!(Some(&ours), with_zip_crate(bytes).as_ref(), "the `zip` crate reads it differently");
