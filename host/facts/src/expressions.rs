@@ -144,7 +144,9 @@ impl<'a> Observer<'_, 'a> {
         let detail = format!("{accessor} {object}");
         self.see(call, Seen::new(Kind::DynamicAttribute, &name).detail(&detail));
         let constant = !name.is_empty() && !name.ends_with('*');
-        let Some(object) = call.arguments.args.first().filter(|_| constant) else { return };
+        // Whether something is there tells nothing but that, and hands on nothing.
+        let reaches = constant && accessor != "hasattr";
+        let Some(object) = call.arguments.args.first().filter(|_| reaches) else { return };
         let changes = matches!(accessor, "setattr" | "delattr");
         for target in self.describe_targets(object) {
             let known = self.resolver.extend(&[target], &name);

@@ -134,7 +134,7 @@ const HARMLESS_DUNDERS: &[&str] = &[
     "__delattr__", "__length_hint__", "__rfloordiv__", "__rmod__", "__divmod__", "__complex__", "__ior__",
     "__iand__", "__ixor__", "__ror__", "__rand__", "__rxor__", "__lshift__", "__rshift__", "__ceil__",
     "__floor__", "__trunc__", "__all__", "__aenter__", "__aexit__", "__anext__", "__aiter__", "__await__",
-    "__get__", "__set__", "__delete__", "__match_args__",
+    "__get__", "__set__", "__delete__", "__match_args__", "__prepare_scriptable__",
 ];
 
 /// Whether a name begins and ends with two underscores.

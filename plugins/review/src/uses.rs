@@ -14,8 +14,11 @@ const STATEFUL: &[&str] = &[
     "torch.use_",
     "torch.cuda.manual_seed",
     "torch.backends.",
+    "torch.random.",
     "print",
 ];
+/// The end of names that only ask whether the machine has something.
+const PREDICATE: &str = ".is_available";
 /// Switches of PyTorch that a project may set.
 const SWITCHES: &[&str] = &["torch.backends.cuda.matmul.", "torch.backends.cudnn."];
 /// Special names that a module or class may define by assignment.
@@ -75,7 +78,8 @@ pub(crate) fn judge_call(settings: &Settings, seen: &Observation) -> Option<Find
         let message = "forbidden call: type with three arguments".to_owned();
         return Some(error(seen, "PY-REFLECT", message, "write a class statement"));
     }
-    if seen.at_import && STATEFUL.iter().any(|prefix| seen.name.starts_with(prefix)) {
+    let stateful = STATEFUL.iter().any(|prefix| seen.name.starts_with(prefix));
+    if seen.at_import && stateful && !seen.name.ends_with(PREDICATE) {
         let message = format!("`{}` runs when the module is imported", seen.name);
         return Some(error(seen, "PY-STRUCT", message, "move the call into a function"));
     }
