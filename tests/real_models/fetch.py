@@ -32,7 +32,7 @@ def lay_out(wheel, projects, target):
                 (folder / member).write_bytes(opened.read(member))
             package_of, _, module = dotted.rpartition(".")
             source = f"from {package_of} import {module}" if package_of else f"import {module}"
-            contract = f"\n\n\ndef build_model(ctx):\n    return {module}\n\n\ndef get_recipe(ctx):\n    return {{}}\n"
+            contract = f"\n\n\ndef build_model(ctx):\n    return None\n\n\ndef get_recipe(ctx):\n    return {{}}\n"
             (folder / "model.py").write_text(source + contract)
 
 

@@ -116,6 +116,11 @@ impl<'a> Project<'a> {
         self.modules.iter().position(|module| module.path == path)
     }
 
+    /// Whether a dotted name is a module or package of the project.
+    pub(crate) fn is_module(&self, dotted: &str) -> bool {
+        self.by_name.contains_key(dotted) || self.packages.contains(dotted)
+    }
+
     /// What a dotted name stands for, imports of the project followed to where they come from.
     pub(crate) fn canonical(&self, dotted: &str) -> Vec<Target> {
         self.canonical_within(dotted, 0)

@@ -171,7 +171,19 @@ impl<'p, 'a> Resolver<'p, 'a> {
             return false;
         };
         let aliases = scope.names.get(name).map_or(0, |binding| binding.aliases.len());
-        scope.kind != ScopeKind::Class && (1..=TARGETS_MAX).contains(&aliases)
+        !Self::leaves(scope, name) && (1..=TARGETS_MAX).contains(&aliases)
+    }
+
+    /// Whether a name that the innermost scope binds is read elsewhere, where its origin is unknown: as an
+    /// attribute of a class, or in the scope that a `global` or `nonlocal` names.
+    pub(crate) fn is_read_elsewhere(&self, name: &str) -> bool {
+        self.frames.last().is_some_and(|frame| Self::leaves(&frame.scope, name))
+    }
+
+    fn leaves(scope: &Scope<'a>, name: &str) -> bool {
+        scope.kind == ScopeKind::Class
+            || scope.globals.contains(name)
+            || scope.nonlocals.contains(name)
     }
 
     /// Targets and attributes of them.
