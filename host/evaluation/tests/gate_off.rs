@@ -2,7 +2,12 @@
 //! sandbox, with every right that a submission has, and nothing outside notices. The review is a fence;
 //! this is the wall behind it.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
 
 mod kit;
 

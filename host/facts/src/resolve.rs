@@ -74,21 +74,17 @@ impl<'p, 'a> Resolver<'p, 'a> {
                 return self.global_meaning(level, name, running_at);
             }
             let hidden = scope.kind == ScopeKind::Class && level + 1 != top;
-            if hidden || !scope.names.contains_key(name) {
-                continue;
+            let Some(binding) = scope.names.get(name).filter(|_| !hidden) else { continue };
+            let is_class = scope.kind == ScopeKind::Class;
+            if !is_class && binding.imports.is_empty() && binding.aliases.is_empty() {
+                return Meaning::Value;
             }
-            let mut targets = self.frame_targets(level, name).to_vec();
-            if scope.kind == ScopeKind::Class {
-                // A class body may read the outer name before it binds its own.
-                if let Meaning::Known(outer) = self.meaning_from(name, running_at, level) {
-                    targets.extend(outer.iter().cloned());
-                }
+            let mut targets = self.frame_targets(level, name);
+            // A class body may read the outer name before it binds its own.
+            if is_class && let Meaning::Known(outer) = self.meaning_from(name, running_at, level) {
+                targets = Rc::new(targets.iter().chain(outer.iter()).cloned().collect());
             }
-            return if targets.is_empty() {
-                Meaning::Value
-            } else {
-                Meaning::Known(Rc::new(targets))
-            };
+            return if targets.is_empty() { Meaning::Value } else { Meaning::Known(targets) };
         }
         self.module_meaning(name, running_at)
     }

@@ -128,11 +128,11 @@ fn is_device(part: &str) -> bool {
     if ["con", "prn", "aux", "nul"].iter().any(|device| stem.eq_ignore_ascii_case(device)) {
         return true;
     }
-    let port = |kind: &str| {
+    let numbered = |kind: &str| {
         let (name, number) = stem.split_at_checked(3).unwrap_or((stem, ""));
         name.eq_ignore_ascii_case(kind) && matches!(number.as_bytes(), [b'1'..=b'9'])
     };
-    port("com") || port("lpt")
+    numbered("com") || numbered("lpt")
 }
 
 /// Printable ASCII without what shells and other systems treat as special, and letters, digits and

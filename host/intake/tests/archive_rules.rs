@@ -126,10 +126,7 @@ fn structure_cases() -> Vec<(Rule, Vec<u8>)> {
         (Rule::Zip64, item(|i| i.local_at = Some(u32::MAX))),
         (Rule::BadName, item(|i| i.local_extra = extra(0x7075, &[1; 9]))),
         (Rule::Encrypted, item(|i| i.local_extra = extra(0x0017, &[0; 8]))),
-        (
-            Rule::HeaderMismatch,
-            item(|i| i.central_extra = [extra(0x5455, &[0; 5]), extra(0x5455, &[1; 5])].concat()),
-        ),
+        (Rule::HeaderMismatch, item(|i| i.central_extra = extra(0x5455, &[0; 5]).repeat(2))),
         (Rule::HeaderMismatch, item(|i| i.local_name = Some(b"y.txt".to_vec()))),
         (Rule::HeaderMismatch, item(|i| i.local_time = Some(7))),
         (Rule::HeaderMismatch, item(|i| i.local_method = Some(0))),

@@ -1,7 +1,12 @@
 //! What the Python reader costs grows with the size of what it reads, whatever that is: fuel for twice the
 //! text is at most 2.3 times the fuel. Fuel, and not time, because it is the same on every machine.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failed expectation is a failed test, and it tells what it measured"
+)]
 
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Config, Engine, Store};
