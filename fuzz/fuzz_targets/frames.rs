@@ -77,8 +77,8 @@ fuzz_target!(|output: Output<'_>| {
     check(&whole, &job);
 });
 
-fn read<'a>(
-    pieces: &mut dyn Iterator<Item = &'a [u8]>,
+fn read(
+    pieces: &mut dyn Iterator<Item = &[u8]>,
     end: &End,
     job: &EvaluationJob,
 ) -> Result<Measured, EvaluationFault> {
