@@ -6,6 +6,8 @@ use ruff_python_ast::{
     Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number, Operator,
 };
 
+use ruff_text_size::Ranged;
+
 use crate::ObservationKind as Kind;
 use crate::observe::Observer;
 use crate::project::{Target, dotted_parts};
@@ -15,6 +17,8 @@ use crate::scope::is_dotted;
 
 /// Builtins that take the name of an attribute.
 const ACCESSORS: &[&str] = &["getattr", "hasattr", "setattr", "delattr"];
+/// What a module of the project is as a value. No name is called so.
+const OWN_MODULE: &str = "<own-module>";
 /// The most arguments whose constants are told.
 const ARGUMENTS_MAX: usize = 16;
 
@@ -39,8 +43,29 @@ impl<'a> Observer<'_, 'a> {
         let targets = self.see_chain(expression, detail);
         let kind = if detail.is_empty() { Kind::Reference } else { Kind::Assignment };
         for target in targets {
-            if kind == Kind::Assignment || !target.local {
+            if kind == Kind::Assignment {
                 self.see(expression, Seen::new(kind, &target.name).local(target.local));
+            } else {
+                self.see_value(expression, &target);
+            }
+        }
+    }
+
+    /// Something known that is passed on as a value. Of the project's own only a module matters: what it
+    /// imports can be read from it, and where that is done nobody knows what it is.
+    pub(crate) fn see_value(&mut self, node: &impl Ranged, target: &Target) {
+        if !target.local {
+            self.see(node, Seen::new(Kind::Reference, &target.name));
+        } else if self.resolver.project.is_module(&target.name) {
+            self.see(node, Seen::new(Kind::Reference, OWN_MODULE).detail(&target.name));
+        }
+    }
+
+    /// A name that decorates calls what it stands for.
+    pub(crate) fn see_decoration(&mut self, expression: &'a Expr) {
+        if self.at_import {
+            for target in self.describe_targets(expression).iter().filter(|target| !target.local) {
+                self.see(expression, Seen::new(Kind::Call, &target.name).detail("_"));
             }
         }
     }
@@ -77,7 +102,8 @@ impl<'a> Observer<'_, 'a> {
         let meaning = if let Expr::Name(name) = base {
             self.resolver.meaning(name.id.as_str(), self.running_at(name))
         } else {
-            let formats_text = base.is_string_literal_expr() || base.is_f_string_expr();
+            let formats_text = base.is_string_literal_expr();
+            self.see_changed_class(base, &attributes, last);
             self.visit_expr(base);
             if formats_text && attributes.last().is_some_and(|it| it.attr.as_str() == "format") {
                 // The text itself is looked at instead.
@@ -97,9 +123,31 @@ impl<'a> Observer<'_, 'a> {
         targets
     }
 
+    /// Changing an attribute of the class of something changes that class for everybody.
+    fn see_changed_class(&mut self, base: &'a Expr, attributes: &[&'a ExprAttribute], last: &str) {
+        if matches!(last, "=" | "del") && attributes.len() == 1 && self.is_class_of(base) {
+            self.see(base, Seen::new(Kind::Attribute, "__class__").detail("="));
+        }
+    }
+
+    /// Whether an expression is `type(x)` or `x.__class__`.
+    fn is_class_of(&self, expression: &Expr) -> bool {
+        match expression {
+            Expr::Call(call) => {
+                let callee = self.describe_targets(&call.func);
+                callee.iter().any(|target| target.name == "type" && !target.local)
+            }
+            Expr::Attribute(attribute) => attribute.attr.as_str() == "__class__",
+            _ => false,
+        }
+    }
+
     fn see_attributes(&mut self, attributes: &[&'a ExprAttribute], last: &str) {
         for (index, attribute) in attributes.iter().enumerate() {
+            let name = attribute.attr.as_str();
             let detail = match index.checked_sub(1).and_then(|before| attributes.get(before)) {
+                // Its class is what is changed.
+                Some(_) if index == 1 && name == "__class__" && matches!(last, "=" | "del") => last,
                 Some(next) => next.attr.as_str(),
                 None => last,
             };
@@ -144,8 +192,13 @@ impl<'a> Observer<'_, 'a> {
         let detail = format!("{accessor} {object}");
         self.see(call, Seen::new(Kind::DynamicAttribute, &name).detail(&detail));
         let constant = !name.is_empty() && !name.ends_with('*');
-        let Some(object) = call.arguments.args.first().filter(|_| constant) else { return };
+        // Whether something is there tells nothing but that, and hands on nothing.
+        let reaches = constant && accessor != "hasattr";
+        let Some(object) = call.arguments.args.first().filter(|_| reaches) else { return };
         let changes = matches!(accessor, "setattr" | "delattr");
+        if changes && self.is_class_of(object) {
+            self.see(object, Seen::new(Kind::Attribute, "__class__").detail("="));
+        }
         for target in self.describe_targets(object) {
             let known = self.resolver.extend(&[target], &name);
             for target in known.iter().filter(|target| !target.local) {

@@ -78,6 +78,13 @@ impl<'a> Observer<'_, 'a> {
             let seen =
                 Seen::new(Kind::ImportModule, alias.name.as_str()).detail(bound).local(local);
             self.see(alias, seen);
+            let top_level = alias.name.split('.').next().unwrap_or_default();
+            let (name, target) = if bound.is_empty() {
+                (top_level, top_level)
+            } else {
+                (bound, alias.name.as_str())
+            };
+            self.see_import_elsewhere(alias, name, target);
         }
     }
 
@@ -96,6 +103,17 @@ impl<'a> Observer<'_, 'a> {
                 let seen = Seen::new(Kind::ImportName, &target.name).detail(bound);
                 self.see(alias, seen.local(target.local));
             }
+            let name = if bound.is_empty() { alias.name.as_str() } else { bound };
+            self.see_import_elsewhere(alias, name, &dotted);
+        }
+    }
+
+    /// An import whose name is read where nobody knows that it is one is a value from then on.
+    fn see_import_elsewhere(&mut self, node: &impl Ranged, name: &str, dotted: &str) {
+        if self.resolver.is_read_elsewhere(name) {
+            for target in self.resolver.project.canonical(dotted) {
+                self.see_value(node, &target);
+            }
         }
     }
 
@@ -106,6 +124,9 @@ impl<'a> Observer<'_, 'a> {
         self.see(&function.name, Seen::new(Kind::Function, &name).detail(&parameters).local(local));
         for decorator in &function.decorator_list {
             self.visit_decorator(decorator);
+        }
+        if let Some(parameters) = &function.type_params {
+            self.visit_type_params(parameters);
         }
         self.visit_parameters(&function.parameters);
         if let Some(returns) = &function.returns {
@@ -130,6 +151,9 @@ impl<'a> Observer<'_, 'a> {
         self.see(&class.name, Seen::new(Kind::Class, &name).detail(&bases).local(true));
         for decorator in &class.decorator_list {
             self.visit_decorator(decorator);
+        }
+        if let Some(parameters) = &class.type_params {
+            self.visit_type_params(parameters);
         }
         if let Some(arguments) = &class.arguments {
             self.visit_arguments(arguments);
@@ -271,6 +295,7 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
 
     fn visit_decorator(&mut self, decorator: &'a Decorator) {
         self.visit_expr(&decorator.expression);
+        self.see_decoration(&decorator.expression);
     }
 
     fn visit_elif_else_clause(&mut self, clause: &'a ElifElseClause) {

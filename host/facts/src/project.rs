@@ -67,7 +67,8 @@ pub(crate) struct Project<'a> {
     pub(crate) modules: Vec<ModuleScope<'a>>,
     by_name: BTreeMap<String, usize>,
     packages: BTreeSet<String>,
-    members: RefCell<BTreeMap<(usize, String), Targets>>,
+    /// What names of each module were found to stand for.
+    members: RefCell<Vec<BTreeMap<String, Targets>>>,
 }
 
 impl<'a> Project<'a> {
@@ -82,7 +83,7 @@ impl<'a> Project<'a> {
             modules: Vec::with_capacity(sources.len()),
             by_name: BTreeMap::new(),
             packages: BTreeSet::new(),
-            members: RefCell::default(),
+            members: RefCell::new(vec![BTreeMap::new(); sources.len()]),
         };
         for (path, body) in sources {
             let (name, package) = module_name(path);
@@ -116,6 +117,11 @@ impl<'a> Project<'a> {
         self.modules.iter().position(|module| module.path == path)
     }
 
+    /// Whether a dotted name is a module or package of the project.
+    pub(crate) fn is_module(&self, dotted: &str) -> bool {
+        self.by_name.contains_key(dotted) || self.packages.contains(dotted)
+    }
+
     /// What a dotted name stands for, imports of the project followed to where they come from.
     pub(crate) fn canonical(&self, dotted: &str) -> Vec<Target> {
         self.canonical_within(dotted, 0)
@@ -132,7 +138,19 @@ impl<'a> Project<'a> {
             return vec![Target { name: module.name.clone(), local: true }];
         }
         let found = self.member(index, member, steps);
-        bounded(found.iter().flat_map(|target| self.extend(target, attributes, steps)))
+        // A definition of that very module: its attributes lead nowhere else, and asking again would not end.
+        let is_own = |target: &Target| {
+            target.local
+                && join(&module.name, rest) == dotted
+                && join(&module.name, member) == target.name
+        };
+        bounded(found.iter().flat_map(|target| {
+            if is_own(target) {
+                vec![Target { name: join(&target.name, attributes), local: true }]
+            } else {
+                self.extend(target, attributes, steps)
+            }
+        }))
     }
 
     /// The module that the longest prefix names, and the rest.
@@ -166,14 +184,13 @@ impl<'a> Project<'a> {
 
     /// What a name that a module binds stands for.
     pub(crate) fn member(&self, index: usize, name: &str, steps: u32) -> Targets {
-        let key = (index, name.to_owned());
-        if let Some(found) = self.members.borrow().get(&key) {
+        if let Some(found) = self.members.borrow().get(index).and_then(|found| found.get(name)) {
             return Rc::clone(found);
         }
         let Some(module) = self.modules.get(index) else { return Targets::default() };
         let own = Target { name: join(&module.name, name), local: true };
         // While it is being found, it is itself: a circle of imports ends there.
-        self.members.borrow_mut().insert(key.clone(), Rc::new(vec![own.clone()]));
+        self.remember(index, name, Rc::new(vec![own.clone()]));
         let targets = match module.scope.names.get(name) {
             Some(binding) if steps < STEPS_MAX => {
                 let imports = binding.imports.iter();
@@ -190,8 +207,14 @@ impl<'a> Project<'a> {
             None => self.star_member(index, name, steps).unwrap_or_else(|| vec![own]),
         };
         let targets = Rc::new(targets);
-        self.members.borrow_mut().insert(key, Rc::clone(&targets));
+        self.remember(index, name, Rc::clone(&targets));
         targets
+    }
+
+    fn remember(&self, index: usize, name: &str, targets: Targets) {
+        if let Some(found) = self.members.borrow_mut().get_mut(index) {
+            found.insert(name.to_owned(), targets);
+        }
     }
 
     /// What an unbound name of a module may stand for by its star imports.

@@ -74,21 +74,17 @@ impl<'p, 'a> Resolver<'p, 'a> {
                 return self.global_meaning(level, name, running_at);
             }
             let hidden = scope.kind == ScopeKind::Class && level + 1 != top;
-            if hidden || !scope.names.contains_key(name) {
-                continue;
+            let Some(binding) = scope.names.get(name).filter(|_| !hidden) else { continue };
+            let is_class = scope.kind == ScopeKind::Class;
+            if !is_class && binding.imports.is_empty() && binding.aliases.is_empty() {
+                return Meaning::Value;
             }
-            let mut targets = self.frame_targets(level, name).to_vec();
-            if scope.kind == ScopeKind::Class {
-                // A class body may read the outer name before it binds its own.
-                if let Meaning::Known(outer) = self.meaning_from(name, running_at, level) {
-                    targets.extend(outer.iter().cloned());
-                }
+            let mut targets = self.frame_targets(level, name);
+            // A class body may read the outer name before it binds its own.
+            if is_class && let Meaning::Known(outer) = self.meaning_from(name, running_at, level) {
+                targets = Rc::new(targets.iter().chain(outer.iter()).cloned().collect());
             }
-            return if targets.is_empty() {
-                Meaning::Value
-            } else {
-                Meaning::Known(Rc::new(targets))
-            };
+            return if targets.is_empty() { Meaning::Value } else { Meaning::Known(targets) };
         }
         self.module_meaning(name, running_at)
     }
@@ -171,7 +167,19 @@ impl<'p, 'a> Resolver<'p, 'a> {
             return false;
         };
         let aliases = scope.names.get(name).map_or(0, |binding| binding.aliases.len());
-        scope.kind != ScopeKind::Class && (1..=TARGETS_MAX).contains(&aliases)
+        !Self::leaves(scope, name) && (1..=TARGETS_MAX).contains(&aliases)
+    }
+
+    /// Whether a name that the innermost scope binds is read elsewhere, where its origin is unknown: as an
+    /// attribute of a class, or in the scope that a `global` or `nonlocal` names.
+    pub(crate) fn is_read_elsewhere(&self, name: &str) -> bool {
+        self.frames.last().is_some_and(|frame| Self::leaves(&frame.scope, name))
+    }
+
+    fn leaves(scope: &Scope<'a>, name: &str) -> bool {
+        scope.kind == ScopeKind::Class
+            || scope.globals.contains(name)
+            || scope.nonlocals.contains(name)
     }
 
     /// Targets and attributes of them.

@@ -43,6 +43,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) names: BTreeMap<&'a str, Binding<'a>>,
     /// Names declared `global`.
     pub(crate) globals: BTreeSet<&'a str>,
+    /// Names declared `nonlocal`.
+    pub(crate) nonlocals: BTreeSet<&'a str>,
     /// Modules of which it imports everything.
     pub(crate) stars: Vec<String>,
 }
@@ -127,8 +129,13 @@ struct Collector<'a, 'p> {
 
 impl<'a, 'p> Collector<'a, 'p> {
     fn new(kind: ScopeKind, package: &'p str) -> Self {
-        let scope =
-            Scope { kind, names: BTreeMap::new(), globals: BTreeSet::new(), stars: Vec::new() };
+        let scope = Scope {
+            kind,
+            names: BTreeMap::new(),
+            globals: BTreeSet::new(),
+            nonlocals: BTreeSet::new(),
+            stars: Vec::new(),
+        };
         Self { scope, package, conditions: 0, statement: 0 }
     }
 
@@ -245,7 +252,11 @@ impl<'a> Visitor<'a> for Collector<'a, '_> {
                     .globals
                     .extend(global.names.iter().map(ruff_python_ast::Identifier::as_str));
             }
-            Stmt::Nonlocal(_) => {}
+            Stmt::Nonlocal(nonlocal) => {
+                self.scope
+                    .nonlocals
+                    .extend(nonlocal.names.iter().map(ruff_python_ast::Identifier::as_str));
+            }
             _ => {
                 let conditional = !matches!(
                     statement,

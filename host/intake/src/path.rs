@@ -110,6 +110,9 @@ fn inspect(raw: &str, limits: &ArchiveLimits) -> Result<(), Refusal> {
     if !raw.nfkc().eq(raw.nfc()) {
         return bad_name("the name contains compatibility characters".to_owned());
     }
+    if let Some(device) = raw.split('/').find(|part| is_device(part)) {
+        return bad_name(format!("`{device}` is a device on some systems, give it another name"));
+    }
     let ragged = |part: &str| part.starts_with(' ') || part.ends_with([' ', '.']);
     if raw.split('/').any(ragged) {
         return bad_name(
@@ -117,6 +120,19 @@ fn inspect(raw: &str, limits: &ArchiveLimits) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// Whether Windows takes a component for a device, whatever its suffix: such a file cannot exist there.
+fn is_device(part: &str) -> bool {
+    let stem = part.split('.').next().unwrap_or(part).trim_end_matches(' ');
+    if ["con", "prn", "aux", "nul"].iter().any(|device| stem.eq_ignore_ascii_case(device)) {
+        return true;
+    }
+    let numbered = |kind: &str| {
+        let (name, number) = stem.split_at_checked(3).unwrap_or((stem, ""));
+        name.eq_ignore_ascii_case(kind) && matches!(number.as_bytes(), [b'1'..=b'9'])
+    };
+    numbered("com") || numbered("lpt")
 }
 
 /// Printable ASCII without what shells and other systems treat as special, and letters, digits and

@@ -75,8 +75,7 @@ pub(crate) const LIBRARIES: &[(&str, &[&str])] = &[
     ]),
     ("functools", &[
         "cache", "cached_property", "cmp_to_key", "lru_cache", "partial", "partialmethod",
-        "reduce", "singledispatch", "singledispatchmethod", "total_ordering", "update_wrapper",
-        "wraps",
+        "reduce", "total_ordering", "update_wrapper", "wraps",
     ]),
     ("heapq", &[
         "heapify", "heappop", "heappush", "heappushpop", "heapreplace", "merge", "nlargest",

@@ -1,5 +1,6 @@
 //! What a dotted name is: allowed, or refused for a reason. Default is to refuse.
 
+use crate::reflection::rule_of_attribute;
 use crate::settings::Settings;
 
 /// What the policy says about a name.
@@ -48,6 +49,7 @@ const REFLECTION: Reason = reason("PY-REFLECT", "name attributes and variables i
 const FORMAT: Reason = reason("PY-FORMAT", "use an f-string or `.format` on a literal");
 const INTERACTIVE: Reason = reason("PY-BUILTIN", "remove it: nobody is there to answer");
 const AMBIGUOUS: Reason = reason("PY-REFLECT", "give each thing a name of its own");
+const OWN_MODULE: Reason = reason("PY-REFLECT", "name what you need from the module");
 const DUNDER: Reason =
     reason("PY-DUNDER", "use the ordinary operation instead of the special attribute");
 
@@ -109,11 +111,14 @@ const REFUSED_BUILTINS: &[(&str, Reason)] = &[
     ("__import__", DYNAMIC),
     ("breakpoint", INTERACTIVE),
     ("compile", DYNAMIC),
+    ("copyright", INTERACTIVE),
+    ("credits", INTERACTIVE),
     ("eval", DYNAMIC),
     ("exec", DYNAMIC),
     ("exit", INTERACTIVE),
     ("help", INTERACTIVE),
     ("input", INTERACTIVE),
+    ("license", INTERACTIVE),
     ("open", FILE),
     ("quit", INTERACTIVE),
 ];
@@ -134,7 +139,7 @@ const HARMLESS_DUNDERS: &[&str] = &[
     "__delattr__", "__length_hint__", "__rfloordiv__", "__rmod__", "__divmod__", "__complex__", "__ior__",
     "__iand__", "__ixor__", "__ror__", "__rand__", "__rxor__", "__lshift__", "__rshift__", "__ceil__",
     "__floor__", "__trunc__", "__all__", "__aenter__", "__aexit__", "__anext__", "__aiter__", "__await__",
-    "__get__", "__set__", "__delete__", "__match_args__",
+    "__get__", "__set__", "__delete__", "__match_args__", "__prepare_scriptable__",
 ];
 
 /// Whether a name begins and ends with two underscores.
@@ -205,6 +210,13 @@ fn member_opinion(name: &str, rest: &str) -> Opinion {
 /// Attributes of something allowed: special and private ones are not.
 fn attribute_opinion(name: &str, attributes: &str) -> Opinion {
     for attribute in attributes.split('.').filter(|attribute| !attribute.is_empty()) {
+        if let Some(rule) = rule_of_attribute(attribute) {
+            return Opinion::Refused(match rule {
+                "PY-TORCH-IO" => IO,
+                "PY-TORCH-EXEC" => EXEC,
+                _ => REFLECTION,
+            });
+        }
         if is_dunder(attribute) && !is_harmless_dunder(attribute) {
             return Opinion::Refused(if attribute.starts_with("__torch_") {
                 CHEAT
@@ -228,6 +240,8 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
         let formats = matches!(name, "str.format" | "str.format_map");
         return if formats {
             Opinion::Refused(FORMAT)
+        } else if matches!(name, "type.__setattr__" | "type.__delattr__") {
+            Opinion::Refused(CHEAT)
         } else {
             attribute_opinion(name, attributes)
         };
@@ -235,6 +249,9 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
     let reflects = matches!(top_level, "globals" | "locals" | "vars" | "dir" | "memoryview");
     if top_level == "<ambiguous>" {
         return Opinion::Refused(AMBIGUOUS);
+    }
+    if top_level == "<own-module>" {
+        return Opinion::Refused(OWN_MODULE);
     }
     if reflects || is_dunder(top_level) {
         return Opinion::Refused(REFLECTION);
@@ -298,6 +315,13 @@ mod tests {
             ("torch.os.system", "PY-TORCH-REEXPORT"),
             ("torch.nn.functional.warnings.sys", "PY-TORCH-REEXPORT"),
             ("torch.hub.load", "PY-TORCH-NET"),
+            ("torch.random.fork_rng", "allowed"),
+            ("torch.onnx.is_in_onnx_export", "allowed"),
+            ("torch.onnx.export", "PY-TORCH-IO"),
+            ("torch.nn.Module.compile", "PY-TORCH-EXEC"),
+            ("numpy.ndarray.tofile", "PY-TORCH-IO"),
+            ("type.__setattr__", "PY-CHEAT"),
+            ("license", "PY-BUILTIN"),
             ("torch.something_new", "PY-NAME"),
             ("torch._C._x", "PY-TORCH-NATIVE"),
             ("torch.Tensor.__torch_function__", "PY-CHEAT"),

@@ -18,32 +18,50 @@ const FORBIDDEN: &[&str] = &[
 const FILES: &[&str] = &[
     "_write_file",
     "_new_shared_filename",
+    "dump",
     "from_file",
     "load_state_dict_from_url",
+    "save",
+    "save_to_buffer",
+    "share_memory",
     "share_memory_",
     "tofile",
 ];
+/// Methods that compile what they belong to.
+const COMPILERS: &[&str] = &["compile"];
+/// Methods that read the attributes that a text names.
+const FORMATTERS: &[&str] = &["format", "format_map"];
 /// Special attributes that may be set on an object of the project.
 const SETTABLE: &[&str] = &["__name__", "__qualname__", "__doc__", "__module__"];
 /// Special names that strings may hold without meaning harm.
 const HARMLESS_TEXTS: &[&str] = &["__main__"];
 
+/// The rule that refuses an attribute whatever it belongs to.
+pub(crate) fn rule_of_attribute(name: &str) -> Option<&'static str> {
+    if FORBIDDEN.contains(&name) {
+        Some("PY-REFLECT")
+    } else if FILES.contains(&name) {
+        Some("PY-TORCH-IO")
+    } else if COMPILERS.contains(&name) {
+        Some("PY-TORCH-EXEC")
+    } else {
+        None
+    }
+}
+
 /// An attribute of a value of unknown origin.
 pub(crate) fn judge_attribute(seen: &Observation) -> Option<Finding> {
     let name = seen.name.as_str();
     let message = format!("forbidden attribute: {name}");
-    if FORBIDDEN.contains(&name) {
-        return Some(error(seen, "PY-REFLECT", message, REMEDY));
+    if let Some(rule) = rule_of_attribute(name).filter(|_| seen.detail != "=") {
+        let remedy = match rule {
+            "PY-TORCH-IO" => "remove it: an evaluation reads and writes no files",
+            "PY-TORCH-EXEC" => "remove it: models are run as they are written",
+            _ => REMEDY,
+        };
+        return Some(error(seen, rule, message, remedy));
     }
-    if FILES.contains(&name) {
-        return Some(error(
-            seen,
-            "PY-TORCH-IO",
-            message,
-            "remove it: an evaluation reads and writes no files",
-        ));
-    }
-    if name == "format_map" || (name == "format" && seen.detail == "()") {
+    if FORMATTERS.contains(&name) && seen.detail != "=" {
         return Some(error(
             seen,
             "PY-FORMAT",
@@ -75,9 +93,13 @@ pub(crate) fn judge_access_by_name(seen: &Observation) -> Option<Finding> {
     let (accessor, object) = seen.detail.split_once(' ').unwrap_or((&seen.detail, ""));
     let known = is_library(object.split('.').next().unwrap_or(object));
     let constant = !seen.name.is_empty();
-    // A name with a constant beginning (`layer*`) cannot become a special one.
+    // A name with a constant beginning (`layer*`) cannot become one that is refused.
     let begins_known = seen.name.ends_with('*');
-    if !constant || (begins_known && known) {
+    let beginning = seen.name.trim_end_matches('*');
+    let may_become = |name: &&&str| name.starts_with(beginning);
+    let refused = [FORBIDDEN, FILES, COMPILERS, FORMATTERS, &["__"]];
+    let dangerous = begins_known && refused.into_iter().flatten().any(|name| may_become(&name));
+    if !constant || dangerous || (begins_known && known) {
         if accessor == "hasattr" {
             return None;
         }
@@ -86,7 +108,10 @@ pub(crate) fn judge_access_by_name(seen: &Observation) -> Option<Finding> {
         return Some(error(seen, "PY-REFLECT", message, remedy));
     }
     let name = seen.name.as_str();
-    let forbidden = (is_dunder(name) && !is_harmless_dunder(name)) || FORBIDDEN.contains(&name);
+    let reads =
+        accessor == "getattr" && (rule_of_attribute(name).is_some() || FORMATTERS.contains(&name));
+    let forbidden =
+        (is_dunder(name) && !is_harmless_dunder(name)) || FORBIDDEN.contains(&name) || reads;
     let replaces = name == "__class__" && matches!(accessor, "setattr" | "delattr");
     let message = format!("forbidden attribute: {name}");
     (forbidden || replaces || name.starts_with("__") && begins_known)

@@ -74,6 +74,10 @@ pub(crate) fn judge_class(seen: &Observation) -> Option<Finding> {
             let message = format!("the class `{}` is a metaclass", seen.name);
             return Some(error(seen, "PY-STRUCT", message, "use a function or an ordinary class"));
         }
+        if base == "torch.utils.data.DataLoader" {
+            let message = format!("the class `{}` is a kind of loader", seen.name);
+            return Some(error(seen, "PY-TORCH-PROC", message, "use `DataLoader` as it is"));
+        }
         if base == "torch.Tensor" {
             let message = format!("the class `{}` is a kind of tensor", seen.name);
             return Some(error(seen, "PY-CHEAT", message, "compute on plain tensors"));

@@ -7,6 +7,9 @@ use crate::{Finding, Observation};
 
 /// Builtins that reach attributes by name; called they are seen as such, passed on they are not.
 const ACCESSORS: &[&str] = &["getattr", "setattr", "delattr"];
+/// Functions that are harmless only with the arguments that are seen where they are called.
+const BY_NAME: &[&str] =
+    &["functools.update_wrapper", "functools.wraps", "inspect.signature", "inspect.Signature"];
 /// Calls that change the state of the process, by prefix; fine inside functions.
 const STATEFUL: &[&str] = &[
     "torch.set_",
@@ -14,8 +17,11 @@ const STATEFUL: &[&str] = &[
     "torch.use_",
     "torch.cuda.manual_seed",
     "torch.backends.",
+    "torch.random.",
     "print",
 ];
+/// The end of names that only ask whether the machine has something.
+const PREDICATE: &str = ".is_available";
 /// Switches of PyTorch that a project may set.
 const SWITCHES: &[&str] = &["torch.backends.cuda.matmul.", "torch.backends.cudnn."];
 /// Special names that a module or class may define by assignment.
@@ -33,7 +39,9 @@ pub(crate) fn judge_reference(settings: &Settings, seen: &Observation) -> Option
     if seen.local {
         return None;
     }
-    if ACCESSORS.contains(&seen.name.as_str()) {
+    let passed_on = ACCESSORS.contains(&seen.name.as_str())
+        || (BY_NAME.contains(&seen.name.as_str()) && seen.detail != "alias");
+    if passed_on {
         let message = format!("`{}` is passed on as a value", seen.name);
         return Some(error(seen, "PY-REFLECT", message, "call it with a constant name"));
     }
@@ -71,15 +79,46 @@ pub(crate) fn judge_call(settings: &Settings, seen: &Observation) -> Option<Find
         let message = "`DataLoader` with worker processes".to_owned();
         return Some(error(seen, "PY-TORCH-PROC", message, "leave `num_workers` at 0"));
     }
+    if let Some(finding) = judge_arguments(seen) {
+        return Some(finding);
+    }
     if seen.name == "type" && seen.detail.split(", ").count() > 1 {
         let message = "forbidden call: type with three arguments".to_owned();
         return Some(error(seen, "PY-REFLECT", message, "write a class statement"));
     }
-    if seen.at_import && STATEFUL.iter().any(|prefix| seen.name.starts_with(prefix)) {
+    let stateful = STATEFUL.iter().any(|prefix| seen.name.starts_with(prefix));
+    if seen.at_import && stateful && !seen.name.ends_with(PREDICATE) {
         let message = format!("`{}` runs when the module is imported", seen.name);
         return Some(error(seen, "PY-STRUCT", message, "move the call into a function"));
     }
     None
+}
+
+/// Calls that become others by their arguments: copying attributes by name, reading text as code, processes.
+fn judge_arguments(seen: &Observation) -> Option<Finding> {
+    let arguments = || seen.detail.split(", ").filter(|argument| !argument.is_empty());
+    let given = |name: &str| {
+        let named = |argument: &str| argument.split('=').next() == Some(name) && argument != name;
+        arguments().any(|argument| named(argument) || matches!(argument, "*" | "**"))
+    };
+    let positional = arguments().filter(|argument| !argument.contains('=')).count();
+    match seen.name.as_str() {
+        "functools.wraps" | "functools.update_wrapper" => {
+            let most = if seen.name.ends_with("wraps") { 1 } else { 2 };
+            let chosen = given("assigned") || given("updated") || positional > most;
+            let message = format!("`{}` with attributes of choice", seen.name);
+            chosen.then(|| error(seen, "PY-REFLECT", message, "leave out which are copied"))
+        }
+        name if name.starts_with("inspect.") && given("eval_str") => {
+            let message = "annotations are read as code".to_owned();
+            Some(error(seen, "PY-DYN", message, "leave `eval_str` out"))
+        }
+        "functools.partial" if arguments().any(|it| it.starts_with("num_workers=")) => {
+            let message = "worker processes for later".to_owned();
+            Some(error(seen, "PY-TORCH-PROC", message, "leave `num_workers` out"))
+        }
+        _ => None,
+    }
 }
 
 /// Whether the constants of a call say that a loader starts no process: the sixth argument is 0 or absent.

@@ -7,15 +7,15 @@
     reason = "a test may fail"
 )]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod support;
 
-use prism_facts::{Facts, Module, extract};
-use prism_plugin_review::{
-    Decision, EntryFunction, Observation, ProjectKind, Severity, SourceFile, SubmissionFacts,
-    Verdict, judge,
-};
+use std::fs;
+use std::path::PathBuf;
+
+use prism_plugin_review::{Decision, ProjectKind, Severity};
 use serde_json::Value;
+
+use support::{python_files, read, review, rules};
 
 /// Rule identifiers of the shared cases that have another name here: (theirs, ours). None so far.
 const RENAMED: &[(&str, &str)] = &[];
@@ -139,48 +139,6 @@ fn parameters_are_counted() {
     assert_eq!((rules(&verdict), lines), (vec!["PY-CONTRACT"; 3], vec![1, 5, 9]));
 }
 
-fn review(files: &[(&str, String)], entrypoints: &[&str], kind: ProjectKind) -> Verdict {
-    let modules: Vec<Module> = files
-        .iter()
-        .map(|(path, text)| Module { path: (*path).to_owned(), source: text.clone().into_bytes() })
-        .collect();
-    let entrypoints: Vec<String> = entrypoints.iter().map(|path| (*path).to_owned()).collect();
-    let facts = submission(&extract(&modules, &entrypoints), files, &entrypoints[0], kind);
-    judge("{}", &facts).unwrap()
-}
-
-/// The reader's records and the policy's are two sets of Rust types for the same WIT.
-fn submission(
-    facts: &Facts,
-    files: &[(&str, String)],
-    entrypoint: &str,
-    kind: ProjectKind,
-) -> SubmissionFacts {
-    let observations: Vec<Observation> =
-        serde_json::from_value(serde_json::to_value(&facts.observations).unwrap()).unwrap();
-    let entry_functions: Vec<EntryFunction> =
-        serde_json::from_value(serde_json::to_value(&facts.entry_functions).unwrap()).unwrap();
-    let file = |(path, text): &(&str, String)| SourceFile {
-        path: (*path).to_owned(),
-        size_bytes: text.len() as u64,
-        line_count: u32::try_from(text.lines().count()).unwrap(),
-        sha256: "0".repeat(64),
-    };
-    SubmissionFacts {
-        submission_id: "11111111-1111-4111-8111-111111111111".to_owned(),
-        kind,
-        entrypoint: entrypoint.to_owned(),
-        files: files.iter().map(file).collect(),
-        entry_functions,
-        observations,
-        neighbours: Vec::new(),
-    }
-}
-
-fn rules(verdict: &Verdict) -> Vec<&str> {
-    verdict.findings.iter().map(|finding| finding.rule_id.as_str()).collect()
-}
-
 /// The text of a case: `code`, or `before`, `text` some `times`, `after`.
 fn source(case: &Value) -> String {
     if let Some(code) = case["code"].as_str() {
@@ -199,26 +157,6 @@ fn with_contract(code: &str) -> String {
         }
     }
     code
-}
-
-fn python_files(root: &Path, folder: &Path) -> Vec<(String, String)> {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    let mut files = Vec::new();
-    for path in entries {
-        if path.is_dir() {
-            files.extend(python_files(root, &path));
-        } else if path.extension().is_some_and(|suffix| suffix == "py") {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            files.push((name, read(&path)));
-        }
-    }
-    files
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap()
 }
 
 fn root() -> PathBuf {
