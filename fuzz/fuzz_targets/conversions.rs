@@ -6,6 +6,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use prism_domain::attribution::{ArchitectureAction, Candidate, KnownFamily, KnownVariant};
+use prism_domain::consult::{Model, Reply, ReviewContext};
 use prism_domain::estimate::Estimate;
 use prism_domain::ids::{FamilyId, Hotkey, SubmissionId, VariantId};
 use prism_domain::improvement::{Assessment, ImprovementOutcome};
@@ -32,7 +33,8 @@ mod bindings {
                 export prism:thresholds/thresholds@1.0.0;
                 export prism:attribution/attribution@1.0.0;
                 export prism:rewards/rewards@1.0.0;
-                export prism:host/python-facts@1.0.0;
+                export prism:consult/consult@1.0.0;
+                export prism:host/python-facts@1.1.0;
             }
         ",
         world: "prism:all/all",
@@ -52,11 +54,13 @@ use bindings::exports::prism as wit;
 #[derive(Arbitrary, Debug)]
 enum Said<'a> {
     Review(wit::review::review::Verdict),
+    Closer(wit::consult::consult::Outcome, bool),
     Scaling(wit::scaling::scaling::Report),
     Thresholds(wit::thresholds::thresholds::Assessment),
     Attribution(wit::attribution::attribution::Attribution, Names),
     Rewards(Vec<wit::rewards::rewards::Weight>, Names),
     Facts(wit::host::python_facts::Facts),
+    Compared(wit::host::python_facts::Comparison),
     Telemetry(&'a [u8]),
 }
 
@@ -71,6 +75,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(said) = Said::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
     match said {
         Said::Review(verdict) => stored(convert::review::answer(verdict)),
+        Said::Closer(outcome, asked) => stored(convert::consult::answer(outcome, &context(asked))),
         Said::Scaling(report) => stored(convert::scaling::answer(report)),
         Said::Thresholds(assessment) => {
             let answer = convert::thresholds::answer(assessment);
@@ -82,6 +87,7 @@ fuzz_target!(|bytes: &[u8]| {
         Said::Attribution(attribution, names) => check_attribution(attribution, &names),
         Said::Rewards(weights, names) => check_weights(weights, &names),
         Said::Facts(facts) => stored(convert::source::facts(facts)),
+        Said::Compared(comparison) => stored(convert::source::comparison(comparison)),
         Said::Telemetry(raw) => {
             if let Ok(telemetry) = Telemetry::parse(raw) {
                 convert::scaling::question(&ScalingInput { telemetry });
@@ -158,6 +164,13 @@ fn check_weights(mut said: Vec<wit::rewards::rewards::Weight>, names: &Names) {
         assert!(vector.as_slice().is_empty() || total == WHOLE_PPM, "{total}");
     }
     stored(answer);
+}
+
+/// A review with a model at hand, before or after it was asked.
+fn context(asked: bool) -> ReviewContext {
+    let model = Model { name: "m".to_owned(), input_max_bytes: 4_096 };
+    let reply = asked.then(|| Reply::Answered("{}".to_owned()));
+    ReviewContext { model: Some(model), reply, ..ReviewContext::default() }
 }
 
 fn family() -> FamilyId {
