@@ -179,21 +179,39 @@ async fn granted(request: RequestBuilder) -> Value {
     body
 }
 
-/// Puts a set in force in which the model's opinion is required.
-async fn require(prism: &Prism, patience_seconds: u32) {
+/// The set in force with another worth of the model's opinion; its digest.
+async fn composed(prism: &Prism, model_review: &str, patience_seconds: u32) -> String {
     let active = granted(policies(prism, "GET", "/active")).await;
     let path = format!("/sets/{}", active["loaded"].as_str().expect("a digest"));
     let mut settings =
         granted(policies(prism, "GET", &path)).await["slots"]["review"]["settings"].clone();
-    settings["model_review"] = "required".into();
+    settings["model_review"] = model_review.into();
     settings["model_patience_seconds"] = patience_seconds.into();
-    let set = granted(
-        policies(prism, "POST", "/sets")
-            .json(&json!({"slots": {"review": {"settings": settings}}})),
-    )
-    .await;
-    let body = json!({"set": set["digest"], "reason": "look closer", "without_backtest": "a test"});
+    let body = json!({"slots": {"review": {"settings": settings}}});
+    let set = granted(policies(prism, "POST", "/sets").json(&body)).await;
+    set["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// Puts a set in force in which the model's opinion is required.
+async fn require(prism: &Prism, patience_seconds: u32) {
+    let set = composed(prism, "required", patience_seconds).await;
+    let body = json!({"set": set, "reason": "look closer", "without_backtest": "a test"});
     granted(policies(prism, "POST", "/activations").json(&body)).await;
+}
+
+/// What a backtest of a set says about the review slot.
+async fn backtested(prism: &Prism, set: &str) -> Value {
+    let body = json!({"set": set, "reason": "what would it do?"});
+    let asked_for = granted(policies(prism, "POST", "/backtests").json(&body)).await;
+    let path = format!("/backtests/{}", asked_for["id"]);
+    loop {
+        let backtest = granted(policies(prism, "GET", &path)).await;
+        if backtest["state"] != "running" {
+            assert_eq!(backtest["state"], "done", "{backtest}");
+            return backtest["report"]["tally"]["slots"]["review"].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// A project of one module; `mark` makes it one of its own.
@@ -250,6 +268,17 @@ async fn a_rule_in_words_refuses_with_a_quotation() {
     let again = prism.settled(&sent(&prism, "tanh").await, SETTLES).await;
     assert_eq!(again["status"], "rejected", "{again}");
     assert_eq!(endpoint.heard().len(), 1, "the same question was answered before");
+
+    // A set that asks the same is given the same reply; for one that asks nothing there is none to count.
+    let patient = backtested(&prism, &composed(&prism, "required", 7_200).await).await;
+    assert_eq!(
+        (&patient["asked"], &patient["same"], &patient["reused"]),
+        (&json!(2), &json!(2), &json!(0)),
+        "{patient}"
+    );
+    let off = backtested(&prism, &composed(&prism, "off", 7_200).await).await;
+    assert_eq!((&off["asked"], &off["same"]), (&json!(2), &json!(0)), "{off}");
+    assert_eq!(endpoint.heard().len(), 1, "history is decided again without asking");
     prism.terminate();
     let replay = std::process::Command::new(prism_tests::binary())
         .args(["policy", "replay"])

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use prism_domain::consult::{ReviewContext, SourceText};
 use prism_domain::facts::{FileFacts, ModuleSource, ProjectFacts};
 use prism_domain::ids::Digest;
 use prism_domain::policy::{Policies as _, SourceReader as _};
-use prism_domain::review::{ReviewDecision, ReviewInput};
+use prism_domain::review::{ReviewDecision, ReviewInput, Reviewed};
 use prism_intake::{ArchiveLimits, Project, ProjectFile, unpack_archive};
 use prism_policy::{Catalog, PythonReader, Sandbox};
 
@@ -44,10 +45,13 @@ fn main() {
     let read = mean_ms(|| drop(facts(&project, &reader)));
     let submission_id = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff".parse().expect("an identifier");
     let facts = facts(&project, &reader);
-    let input = ReviewInput { submission_id, facts, neighbours: Vec::new() };
+    let context = Some(context(&project));
+    let input = ReviewInput { submission_id, facts, neighbours: Vec::new(), context };
     let set = catalog.current();
     let reviewed = mean_ms(|| {
-        let verdict = set.review(&input).expect("a verdict").answer;
+        let Reviewed::Verdict(verdict) = set.review(&input).expect("an answer").answer else {
+            panic!("there is no model to ask");
+        };
         assert_eq!(verdict.decision, ReviewDecision::Accept, "{:?}", verdict.findings);
     });
     println!(
@@ -88,6 +92,15 @@ fn facts(project: &Project, reader: &PythonReader) -> ProjectFacts {
         files: project.files.iter().map(file).collect(),
         source,
     }
+}
+
+/// What a review that looks closer is given beside the facts, where no earlier work is near and no model set up.
+fn context(project: &Project) -> ReviewContext {
+    let text = |file: &ProjectFile| SourceText {
+        path: file.path.as_str().to_owned(),
+        text: file.text().to_owned(),
+    };
+    ReviewContext { sources: project.modules().map(text).collect(), ..ReviewContext::default() }
 }
 
 /// The project packed as a miner would, and its lines.
