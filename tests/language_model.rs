@@ -227,7 +227,11 @@ fn project(mark: &str) -> Vec<u8> {
 }
 
 async fn sent(prism: &Prism, mark: &str) -> String {
-    let response = prism.bridge("ann", "model.py", project(mark)).await;
+    sent_by(prism, "ann", mark).await
+}
+
+async fn sent_by(prism: &Prism, hotkey: &str, mark: &str) -> String {
+    let response = prism.bridge(hotkey, "model.py", project(mark)).await;
     let receipt: Value = response.json().await.expect("JSON");
     receipt["id"].as_str().unwrap_or_else(|| panic!("{receipt}")).to_owned()
 }
@@ -265,7 +269,7 @@ async fn a_rule_in_words_refuses_with_a_quotation() {
         "{user}"
     );
 
-    let again = prism.settled(&sent(&prism, "tanh").await, SETTLES).await;
+    let again = prism.settled(&sent_by(&prism, "ben", "tanh").await, SETTLES).await;
     assert_eq!(again["status"], "rejected", "{again}");
     assert_eq!(endpoint.heard().len(), 1, "the same question was answered before");
 
