@@ -16,6 +16,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    prism_llm::provide_tls();
     cli::run(cli::Cli::parse())
 }

@@ -23,6 +23,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(base: &str, slug: &str, token: Option<String>) -> anyhow::Result<Self> {
+        prism_llm::provide_tls();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(TIMEOUT_S)).build()?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), slug: slug.to_owned(), token })
     }
