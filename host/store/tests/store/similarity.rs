@@ -8,18 +8,32 @@ use crate::fixture::{Fixture, at, facts, hotkey, id, new};
 
 /// Accepts submission `n` and indexes it.
 async fn index(fixture: &Fixture, n: u128, project: ProjectFacts) -> i64 {
-    let sequence = fixture.store.accept(new(n)).await.expect("accepted").submission.sequence;
+    index_new(fixture, new(n), project).await
+}
+
+async fn index_new(fixture: &Fixture, new: NewSubmission, project: ProjectFacts) -> i64 {
+    let sequence = fixture.store.accept(new).await.expect("accepted").submission.sequence;
     let commit = StageCommit { index: Some(project), ..StageCommit::new(Event::StageDone) };
     fixture.commit(Stage::Facts, commit).await.expect("indexed");
     sequence
 }
 
+/// What somebody else's submission is compared with.
 async fn neighbours(
     fixture: &Fixture,
     sequence: i64,
     project: &ProjectFacts,
 ) -> Vec<ResemblingSubmission> {
-    let asking = hotkey("miner-1");
+    neighbours_of(fixture, "somebody-else", sequence, project).await
+}
+
+async fn neighbours_of(
+    fixture: &Fixture,
+    asking: &str,
+    sequence: i64,
+    project: &ProjectFacts,
+) -> Vec<ResemblingSubmission> {
+    let asking = hotkey(asking);
     fixture.store.earlier_neighbours(sequence, &asking, &project.source, 16).await.expect("reads")
 }
 
@@ -38,13 +52,35 @@ async fn only_earlier_submissions_are_neighbours() {
     assert_eq!(found.len(), 1);
     let one = &found[0];
     assert_eq!((one.sequence, one.neighbour.submission_id), (original, id(1)));
-    assert!(
-        one.neighbour.same_source && one.neighbour.same_architecture && one.neighbour.same_hotkey
-    );
+    assert!(one.neighbour.same_source && one.neighbour.same_architecture);
+    assert!(!one.neighbour.same_hotkey);
     assert_eq!(
         (one.neighbour.similarity_ppm, one.architecture_similarity_ppm),
         (1_000_000, 1_000_000)
     );
+}
+
+/// One's own work speaks for one once a review let it pass: before that, and while it is held, it may be a copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn ones_own_work_counts_once_it_has_passed() {
+    let fixture = Fixture::new().await;
+    let project = facts(1, 1);
+    let own = async || {
+        let found = neighbours_of(&fixture, "miner-1", 100, &project).await;
+        assert!(found.iter().all(|one| one.neighbour.same_hotkey));
+        found.len()
+    };
+    index(&fixture, 1, project.clone()).await;
+    assert_eq!(own().await, 0, "it is not reviewed yet");
+    assert_eq!(neighbours(&fixture, 100, &project).await.len(), 1, "to others it is earlier work");
+    fixture.commit(Stage::Review, StageCommit::new(Event::StageDone)).await.expect("passed");
+    assert_eq!(own().await, 1);
+    let again = NewSubmission { hotkey: hotkey("miner-1"), ..new(2) };
+    index_new(&fixture, again, project.clone()).await;
+    let cause = prism_domain::submission::HoldCause::Review;
+    let held = StageCommit::new(Event::Held { cause, reason: "a copy?".into() });
+    fixture.commit(Stage::Review, held).await.expect("held");
+    assert_eq!(own().await, 1, "what is held is nobody's own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
