@@ -334,3 +334,34 @@ fn a_server_whose_log_nobody_reads_any_more_stops_when_told() {
     }
     assert_eq!(status.and_then(|status| status.code()), Some(0));
 }
+
+/// Who stops the demo before all is told does not have to stop it twice.
+#[test]
+fn a_demo_that_is_stopped_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let mut demo = Command::new(binary())
+        .args(["demo", "--bind", &address])
+        .env("PRISM_DATA_DIR", folder.path())
+        .env("PRISM_TIER", "smoke-fast")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("prism starts");
+    let out = BufReader::new(demo.stdout.take().expect("a pipe"));
+    let mut lines = out.lines().map_while(Result::ok);
+    let sent = lines.find(|line| line.starts_with("sent "));
+    assert!(sent.is_some(), "it sends the examples");
+    let pid = demo.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    for _ in 0..600 {
+        if let Some(status) = demo.try_wait().expect("a child") {
+            assert!(status.success(), "{status}");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    demo.kill().expect("killed");
+    panic!("it went on for a minute");
+}

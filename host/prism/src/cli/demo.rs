@@ -71,12 +71,13 @@ async fn demo(settings: Settings, exit: bool) -> anyhow::Result<ExitCode> {
         Client::new(&format!("http://{}", settings.bind), &settings.slug, settings.token.load())?;
     let bind = settings.bind;
     let server = tokio::spawn(serve::serve_until(settings, stop.clone()));
-    let told = tokio::select! {
-        told = tell_all(&client) => told,
-        () = runtime::stop_signal() => Ok(()),
-        () = async { while !server.is_finished() { look().await; } } => Ok(()),
+    // Whoever stops it before all is told does not want it to go on serving.
+    let (told, stopped) = tokio::select! {
+        told = tell_all(&client) => (told, false),
+        () = runtime::stop_signal() => (Ok(()), true),
+        () = async { while !server.is_finished() { look().await; } } => (Ok(()), true),
     };
-    if told.is_ok() && !exit && !server.is_finished() {
+    if told.is_ok() && !exit && !stopped {
         output::line(&format!("\nserving on http://{bind} (docs at /docs); Ctrl-C ends it"));
         runtime::stop_signal().await;
     }
