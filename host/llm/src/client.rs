@@ -116,7 +116,7 @@ impl Client {
                 }
                 _ => {
                     let NoAnswer { code, message, .. } = failed.none;
-                    let message = redacted(&message);
+                    let message = self.without_key(&redacted(&message));
                     return Err(Unavailable {
                         code,
                         message,
@@ -125,6 +125,14 @@ impl Client {
                     });
                 }
             }
+        }
+    }
+
+    /// A text in which the key does not stand, whatever form keys of this endpoint have.
+    fn without_key(&self, text: &str) -> String {
+        match (self.config.key)() {
+            Some(key) if !key.is_empty() => text.replace(&key, "[key blacked out]"),
+            _ => text.to_owned(),
         }
     }
 

@@ -2,14 +2,17 @@
 //! tell a copy, a training and an architecture of its own apart.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail")]
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use prism_facts::{Facts, Fingerprints, Module, extract};
 use prism_plugin_review::{
     Decision, Neighbour, ProjectKind, Severity, SourceFile, SubmissionFacts, Verdict, judge,
 };
 use serde_json::Value;
+use support::{python_files, read};
 
 /// Similarity of two architectures, in percent, from which on nobody can tell at once whose they are.
 const RELATED_PERCENT: usize = 60;
@@ -171,24 +174,4 @@ fn example(root: &Path, entry: &Value) -> Example {
         files,
         facts,
     }
-}
-
-fn python_files(root: &Path, folder: &Path) -> Vec<(String, String)> {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    let mut files = Vec::new();
-    for path in entries {
-        if path.is_dir() {
-            files.extend(python_files(root, &path));
-        } else if path.extension().is_some_and(|suffix| suffix == "py") {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            files.push((name, read(&path)));
-        }
-    }
-    files
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     dead_code,
     reason = "a test may fail; each test file uses its own part"
@@ -74,5 +75,5 @@ pub(crate) fn python_files(root: &Path, folder: &Path) -> Vec<(String, String)> 
 }
 
 pub(crate) fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap()
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
