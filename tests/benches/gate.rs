@@ -119,27 +119,60 @@ fn project() -> (Vec<u8>, usize) {
     (writer.finish().expect("into memory").into_inner(), lines)
 }
 
-/// Much Python at once, natively and in the sandbox: megabytes a second of CPU.
+/// What reading Python comes to in megabytes a second of CPU, natively and in the sandbox: published models, each
+/// project by itself, where `./dev real-models` has fetched them; and our own short models in a heap, which have
+/// hardly a comment and a definition every few lines.
 fn bulk(reader: &PythonReader) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let mut texts = Vec::new();
+    let published = root.join(".prism/real-models/projects");
+    if published.is_dir() {
+        let mut folders: Vec<PathBuf> = std::fs::read_dir(&published)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        folders.sort();
+        let projects = folders.iter().map(|folder| {
+            let mut files = Vec::new();
+            collect(folder, &mut files);
+            let module = |(path, source): (PathBuf, Vec<u8>)| {
+                let path = path.strip_prefix(folder).expect("inside").display().to_string();
+                ModuleSource { path, source }
+            };
+            files.into_iter().map(module).collect()
+        });
+        rate("published models", &projects.collect::<Vec<_>>(), "model.py", reader);
+    } else {
+        println!("facts of published models: not measured, ./dev real-models fetches them");
+    }
+    let mut files = Vec::new();
     for folder in ["tests/museum", "tests/bundles", "plugins/review/tests/honest"] {
-        collect(&root.join(folder), &mut texts);
+        collect(&root.join(folder), &mut files);
     }
     let mut modules = Vec::new();
     let mut bytes = 0;
-    for (number, source) in texts.iter().cycle().enumerate() {
+    for (number, (_, source)) in files.iter().cycle().enumerate() {
         if bytes >= BULK_BYTES {
             break;
         }
         bytes += source.len();
         modules.push(ModuleSource { path: format!("m{number}.py"), source: source.clone() });
     }
-    let native: Vec<prism_facts::Module> = modules
+    rate("short models", &[modules], "m0.py", reader);
+}
+
+fn rate(what: &str, projects: &[Vec<ModuleSource>], entrypoint: &str, reader: &PythonReader) {
+    let native: Vec<Vec<prism_facts::Module>> = projects
         .iter()
-        .map(|it| prism_facts::Module { path: it.path.clone(), source: it.source.clone() })
+        .map(|modules| {
+            let module = |it: &ModuleSource| prism_facts::Module {
+                path: it.path.clone(),
+                source: it.source.clone(),
+            };
+            modules.iter().map(module).collect()
+        })
         .collect();
-    let entrypoints = ["m0.py".to_owned()];
+    let entrypoints = [entrypoint.to_owned()];
+    let bytes: usize = projects.iter().flatten().map(|module| module.source.len()).sum();
     let megabytes = f64::from(u32::try_from(bytes).expect("few")) / 1e6;
     let best = |action: &dyn Fn()| {
         let once = || {
@@ -149,16 +182,25 @@ fn bulk(reader: &PythonReader) {
         };
         (0..7).map(|_| once()).fold(f64::INFINITY, f64::min) / 1e3
     };
-    let native = best(&|| drop(prism_facts::extract(&native, &entrypoints)));
-    let inside = best(&|| drop(reader.read(&modules, &entrypoints).expect("facts")));
+    let outside = best(&|| {
+        for modules in &native {
+            drop(prism_facts::extract(modules, &entrypoints));
+        }
+    });
+    let inside = best(&|| {
+        for modules in projects {
+            drop(reader.read(modules, &entrypoints).expect("facts"));
+        }
+    });
     println!(
-        "facts of {megabytes:.1} MB of Python: {:.1} MB/s natively, {:.1} MB/s in the sandbox (aim 20)",
-        megabytes / native,
-        megabytes / inside
+        "facts of {what}, {megabytes:.1} MB in {} projects: {:.1} MB/s in the sandbox (aim 20), {:.1} MB/s natively",
+        projects.len(),
+        megabytes / inside,
+        megabytes / outside
     );
 }
 
-fn collect(folder: &Path, texts: &mut Vec<Vec<u8>>) {
+fn collect(folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path())
@@ -166,9 +208,10 @@ fn collect(folder: &Path, texts: &mut Vec<Vec<u8>>) {
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            collect(&path, texts);
+            collect(&path, files);
         } else if path.extension().is_some_and(|suffix| suffix == "py") {
-            texts.push(std::fs::read(&path).expect("a file"));
+            let source = std::fs::read(&path).expect("a file");
+            files.push((path, source));
         }
     }
 }

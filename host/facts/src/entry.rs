@@ -5,6 +5,7 @@ use ruff_text_size::Ranged;
 
 use crate::EntryFunction;
 use crate::definitions::{Body, Definitions};
+use crate::key::Key;
 use crate::project::Project;
 
 /// What decides what the model computes: the function that builds it and the hooks that ask it.
@@ -75,7 +76,8 @@ fn defined(
     module: usize,
     name: &str,
 ) -> Vec<usize> {
-    let bound = project.modules.get(module).is_some_and(|it| it.scope.names.contains_key(name));
+    let name = Key::new(name);
+    let bound = project.modules.get(module).is_some_and(|it| it.scope.names.contains_key(&name));
     let targets = if bound {
         project.member(module, name, 0).to_vec()
     } else {

@@ -1,16 +1,19 @@
 //! Reports names and calls: what a dotted name is rooted at, what is called with which constants, and
 //! attribute access by string.
 
+use std::fmt::Write as _;
+
 use ruff_python_ast::visitor::Visitor;
 use ruff_python_ast::{
     Expr, ExprAttribute, ExprCall, ExprContext, ExprName, ExprSubscript, Number, Operator,
 };
 
 use ruff_text_size::Ranged;
+use smallvec::SmallVec;
 
 use crate::ObservationKind as Kind;
 use crate::observe::Observer;
-use crate::project::{Target, dotted_parts};
+use crate::project::{Path, Target, Targets, dotted_parts};
 use crate::report::Seen;
 use crate::resolve::Meaning;
 use crate::scope::is_dotted;
@@ -19,6 +22,9 @@ use crate::scope::is_dotted;
 const ACCESSORS: &[&str] = &["getattr", "hasattr", "setattr", "delattr"];
 /// What a module of the project is as a value. No name is called so.
 const OWN_MODULE: &str = "<own-module>";
+/// The attributes of a chain, the last first.
+type Attributes<'a> = SmallVec<[&'a ExprAttribute; 4]>;
+
 /// The most arguments whose constants are told.
 const ARGUMENTS_MAX: usize = 16;
 
@@ -42,11 +48,11 @@ impl<'a> Observer<'_, 'a> {
         }
         let targets = self.see_chain(expression, detail);
         let kind = if detail.is_empty() { Kind::Reference } else { Kind::Assignment };
-        for target in targets {
+        for target in targets.iter() {
             if kind == Kind::Assignment {
                 self.see(expression, Seen::new(kind, &target.name).local(target.local));
             } else {
-                self.see_value(expression, &target);
+                self.see_value(expression, target);
             }
         }
     }
@@ -83,7 +89,7 @@ impl<'a> Observer<'_, 'a> {
         if !is_dotted(value) || !targets.all(followed) {
             return self.visit_expr(value);
         }
-        for target in self.see_chain(value, "") {
+        for target in self.see_chain(value, "").iter() {
             if !target.local {
                 self.see(value, Seen::new(Kind::Reference, &target.name).detail("alias"));
             }
@@ -92,8 +98,8 @@ impl<'a> Observer<'_, 'a> {
 
     /// Reports the attributes in a chain whose origin is unknown, and tells what the chain is when it
     /// is known. `last` says what happens to the last attribute.
-    fn see_chain(&mut self, expression: &'a Expr, last: &str) -> Vec<Target> {
-        let mut attributes = Vec::new();
+    fn see_chain(&mut self, expression: &'a Expr, last: &'static str) -> Targets {
+        let mut attributes = Attributes::new();
         let mut base = expression;
         while let Expr::Attribute(attribute) = base {
             attributes.push(attribute);
@@ -113,10 +119,10 @@ impl<'a> Observer<'_, 'a> {
         };
         let Meaning::Known(roots) = meaning else {
             self.see_attributes(&attributes, last);
-            return Vec::new();
+            return Targets::default();
         };
-        let path: Vec<&str> = attributes.iter().rev().map(|it| it.attr.as_str()).collect();
-        let targets = self.resolver.extend(&roots, &path.join("."));
+        let path: Path<'_> = attributes.iter().rev().map(|it| it.attr.as_str()).collect();
+        let targets = self.resolver.extend(&roots, &path);
         if targets.iter().any(|target| target.local) {
             self.see_attributes(&attributes, last);
         }
@@ -126,7 +132,7 @@ impl<'a> Observer<'_, 'a> {
     /// Changing an attribute of the class of something changes that class for everybody.
     fn see_changed_class(&mut self, base: &'a Expr, attributes: &[&'a ExprAttribute], last: &str) {
         if matches!(last, "=" | "del") && attributes.len() == 1 && self.is_class_of(base) {
-            self.see(base, Seen::new(Kind::Attribute, "__class__").detail("="));
+            self.see_attribute(base, "__class__", "=");
         }
     }
 
@@ -142,7 +148,7 @@ impl<'a> Observer<'_, 'a> {
         }
     }
 
-    fn see_attributes(&mut self, attributes: &[&'a ExprAttribute], last: &str) {
+    fn see_attributes(&mut self, attributes: &[&'a ExprAttribute], last: &'static str) {
         for (index, attribute) in attributes.iter().enumerate() {
             let name = attribute.attr.as_str();
             let detail = match index.checked_sub(1).and_then(|before| attributes.get(before)) {
@@ -151,11 +157,8 @@ impl<'a> Observer<'_, 'a> {
                 Some(next) => next.attr.as_str(),
                 None => last,
             };
-            let detail = if is_worth_a_detail(attribute.attr.as_str()) { detail } else { "" };
-            self.see(
-                &attribute.attr,
-                Seen::new(Kind::Attribute, attribute.attr.as_str()).detail(detail),
-            );
+            let detail = if is_worth_a_detail(name) { detail } else { "" };
+            self.see_attribute(&attribute.attr, name, detail);
         }
     }
 
@@ -165,10 +168,10 @@ impl<'a> Observer<'_, 'a> {
             self.see_chain(&call.func, "()")
         } else {
             self.visit_expr(&call.func);
-            Vec::new()
+            Targets::default()
         };
         let mut arguments_seen = 0;
-        for target in &targets {
+        for target in targets.iter() {
             if ACCESSORS.contains(&target.name.as_str()) && !target.local {
                 self.see_accessor(call, &target.name);
                 // The object is looked into, not passed on.
@@ -197,10 +200,10 @@ impl<'a> Observer<'_, 'a> {
         let Some(object) = call.arguments.args.first().filter(|_| reaches) else { return };
         let changes = matches!(accessor, "setattr" | "delattr");
         if changes && self.is_class_of(object) {
-            self.see(object, Seen::new(Kind::Attribute, "__class__").detail("="));
+            self.see_attribute(object, "__class__", "=");
         }
-        for target in self.describe_targets(object) {
-            let known = self.resolver.extend(&[target], &name);
+        for target in self.describe_targets(object).iter() {
+            let known = self.resolver.project.extend(target, &name, 0);
             for target in known.iter().filter(|target| !target.local) {
                 let kind = if changes { Kind::Assignment } else { Kind::Reference };
                 self.see(call, Seen::new(kind, &target.name));
@@ -211,8 +214,8 @@ impl<'a> Observer<'_, 'a> {
     /// An item of something. Storing into an import changes the import.
     pub(crate) fn see_subscript(&mut self, subscript: &'a ExprSubscript) {
         if subscript.ctx != ExprContext::Load {
-            for target in self.describe_targets(&subscript.value) {
-                let name = target.name + "[]";
+            for target in self.describe_targets(&subscript.value).iter() {
+                let name = target.name.clone() + "[]";
                 self.see(subscript, Seen::new(Kind::Assignment, &name).local(target.local));
             }
         }
@@ -220,11 +223,11 @@ impl<'a> Observer<'_, 'a> {
         self.visit_expr(&subscript.slice);
     }
 
-    fn describe_targets(&self, expression: &Expr) -> Vec<Target> {
-        let Some((root, attributes)) = dotted_parts(expression) else { return Vec::new() };
+    fn describe_targets(&self, expression: &Expr) -> Targets {
+        let Some((root, attributes)) = dotted_parts(expression) else { return Targets::default() };
         match self.resolver.meaning(root, self.running_at(expression)) {
             Meaning::Known(roots) => self.resolver.extend(&roots, &attributes),
-            Meaning::Value | Meaning::Unbound => Vec::new(),
+            Meaning::Value | Meaning::Unbound => Targets::default(),
         }
     }
 
@@ -238,7 +241,7 @@ impl<'a> Observer<'_, 'a> {
             Expr::Call(call) => format!("{}()", self.describe_name(&call.func)),
             _ => dotted_parts(expression).map_or_else(
                 || "<expression>".to_owned(),
-                |(root, attributes)| crate::scope::join(root, &attributes),
+                |(root, attributes)| crate::scope::join(root, &attributes.join(".")),
             ),
         }
     }
@@ -281,37 +284,51 @@ fn attribute_name(expression: &Expr) -> String {
 
 /// The arguments of a call, constants as written and `_` for everything else.
 fn describe_arguments(call: &ExprCall) -> String {
-    let positional = call.arguments.args.iter().map(describe_constant);
-    let keywords = call.arguments.keywords.iter().map(|keyword| match &keyword.arg {
-        Some(name) => format!("{name}={}", describe_constant(&keyword.value)),
-        None => "**".to_owned(),
-    });
-    let mut parts: Vec<String> = positional.chain(keywords).take(ARGUMENTS_MAX + 1).collect();
-    if parts.len() > ARGUMENTS_MAX {
-        parts.truncate(ARGUMENTS_MAX);
-        parts.push("…".to_owned());
+    let positional = call.arguments.args.iter().map(|argument| (None, argument));
+    let keywords = call.arguments.keywords.iter();
+    let keywords = keywords.map(|keyword| (Some(keyword.arg.as_ref()), &keyword.value));
+    let mut text = String::new();
+    for (number, (keyword, value)) in positional.chain(keywords).enumerate() {
+        if number > 0 {
+            text.push_str(", ");
+        }
+        if number == ARGUMENTS_MAX {
+            text.push('…');
+            break;
+        }
+        match keyword {
+            None => describe_constant(value, &mut text),
+            Some(None) => text.push_str("**"),
+            Some(Some(name)) => {
+                text.extend([name.as_str(), "="]);
+                describe_constant(value, &mut text);
+            }
+        }
     }
-    parts.join(", ")
+    text
 }
 
-fn describe_constant(expression: &Expr) -> String {
+/// Appends a constant as written, or what stands for something else.
+fn describe_constant(expression: &Expr, to: &mut String) {
     /// Characters of a string that are told.
     const STRING_MAX: usize = 40;
     match expression {
         Expr::StringLiteral(text) => {
             let start: String = text.value.chars().take(STRING_MAX).collect();
-            format!("{start:?}")
+            // Writing into a string does not fail.
+            let _ = write!(to, "{start:?}");
         }
         Expr::NumberLiteral(number) => match &number.value {
-            Number::Int(value) => {
-                value.as_i64().map_or_else(|| "_".to_owned(), |it| it.to_string())
-            }
-            Number::Float(value) => value.to_string(),
-            Number::Complex { .. } => "_".to_owned(),
+            Number::Int(value) => match value.as_i64() {
+                Some(value) => to.push_str(&value.to_string()),
+                None => to.push('_'),
+            },
+            Number::Float(value) => to.push_str(&value.to_string()),
+            Number::Complex { .. } => to.push('_'),
         },
-        Expr::BooleanLiteral(value) => if value.value { "True" } else { "False" }.to_owned(),
-        Expr::NoneLiteral(_) => "None".to_owned(),
-        Expr::Starred(_) => "*".to_owned(),
-        _ => "_".to_owned(),
+        Expr::BooleanLiteral(value) => to.push_str(if value.value { "True" } else { "False" }),
+        Expr::NoneLiteral(_) => to.push_str("None"),
+        Expr::Starred(_) => to.push('*'),
+        _ => to.push('_'),
     }
 }

@@ -4,17 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use blake2::digest::consts::U32;
+use blake2::{Blake2b, Digest};
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{Expr, ExprContext, Stmt};
-use sha2::{Digest, Sha256};
 
 use crate::Fingerprints;
 use crate::definitions::{Body, Definitions};
 use crate::entry::{ARCHITECTURE, EntryModules, TRAINING};
+use crate::key::Key;
 use crate::known_names::is_dunder;
-use crate::normalise::{Stream, normalise};
+use crate::normalise::normalise;
 use crate::project::Project;
 use crate::sketch::sketch;
+use crate::stream::Stream;
 
 /// How many references deep a change is felt.
 const ROUNDS: u32 = 6;
@@ -22,6 +25,8 @@ const ROUNDS: u32 = 6;
 const MEANINGFUL_MEMBERS: &[&str] =
     &["forward", "training", "step", "zero_grad", "backward", "extra_repr"];
 
+/// A sixth of the work of SHA-256 where no processor helps, as in the sandbox.
+type Blake2b256 = Blake2b<U32>;
 type Hash = [u8; 32];
 
 /// Fingerprints and sketches of a project.
@@ -35,9 +40,9 @@ pub(crate) struct Prints {
 }
 
 /// Computes them all.
-pub(crate) fn fingerprint(
-    project: &Project<'_>,
-    definitions: &Definitions<'_>,
+pub(crate) fn fingerprint<'a>(
+    project: &Project<'a>,
+    definitions: &Definitions<'a>,
     entry: EntryModules,
 ) -> Prints {
     let members = members(project);
@@ -70,19 +75,28 @@ pub(crate) fn fingerprint(
     }
 }
 
+/// The digest of each definition and, some rounds deep, of what it refers to. Who refers to nothing keeps his own;
+/// whose references did not change in a round keeps his for the next, so that only circles need all rounds.
 fn hash_with_references(streams: &[Stream]) -> Vec<Hash> {
     let own: Vec<Hash> =
-        streams.iter().map(|stream| Sha256::digest(&stream.exact).into()).collect();
+        streams.iter().map(|stream| Blake2b256::digest(&stream.exact).into()).collect();
     let mut hashes = own.clone();
+    let mut changed = vec![true; streams.len()];
     for _ in 0..ROUNDS {
-        let round = own.iter().zip(streams).map(|(own, stream)| {
-            let mut digest = Sha256::new_with_prefix(own);
+        let is_changed = |index: &usize| changed.get(*index).copied().unwrap_or(false);
+        let next = own.iter().zip(streams).zip(&hashes).map(|((own, stream), hash)| {
+            if !stream.references.iter().any(is_changed) {
+                return *hash;
+            }
+            let mut digest = Blake2b256::new_with_prefix(own);
             for reference in stream.references.iter().filter_map(|index| hashes.get(*index)) {
                 digest.update(reference);
             }
             digest.finalize().into()
         });
-        hashes = round.collect();
+        let next: Vec<Hash> = next.collect();
+        changed = next.iter().zip(&hashes).map(|(next, hash)| next != hash).collect();
+        hashes = next;
     }
     hashes
 }
@@ -105,7 +119,7 @@ fn closure(roots: impl Iterator<Item = usize>, streams: &[Stream]) -> BTreeSet<u
 fn print(indices: &BTreeSet<usize>, hashes: &[Hash], roots: &BTreeMap<&str, Vec<usize>>) -> String {
     let mut sorted: Vec<&Hash> = indices.iter().filter_map(|index| hashes.get(*index)).collect();
     sorted.sort_unstable();
-    let mut digest = Sha256::new_with_prefix(b"prism.fingerprint/1");
+    let mut digest = Blake2b256::new_with_prefix(b"prism.fingerprint/2");
     for hash in sorted {
         digest.update(hash);
     }
@@ -124,18 +138,24 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Names of attributes that the project itself gives: what is stored on objects and what classes define.
-pub(crate) fn members<'a>(project: &Project<'a>) -> BTreeSet<&'a str> {
+pub(crate) fn members<'a>(project: &Project<'a>) -> BTreeSet<Key<'a>> {
     let mut members = Members::default();
     for module in &project.modules {
         members.visit_body(module.body);
     }
-    let meaningful = |name: &&str| MEANINGFUL_MEMBERS.contains(name) || is_dunder(name);
-    members.names.into_iter().filter(|name| !meaningful(name)).collect()
+    let meaningful = |name: &str| MEANINGFUL_MEMBERS.contains(&name) || is_dunder(name);
+    members.names.into_iter().filter(|name| !meaningful(name.text())).collect()
 }
 
 #[derive(Default)]
 struct Members<'a> {
-    names: BTreeSet<&'a str>,
+    names: BTreeSet<Key<'a>>,
+}
+
+impl<'a> Members<'a> {
+    fn insert(&mut self, name: &'a str) {
+        self.names.insert(Key::new(name));
+    }
 }
 
 impl<'a> Visitor<'a> for Members<'a> {
@@ -144,15 +164,16 @@ impl<'a> Visitor<'a> for Members<'a> {
             for inner in &class.body {
                 match inner {
                     Stmt::FunctionDef(function) => {
-                        self.names.insert(function.name.as_str());
+                        self.insert(function.name.as_str());
                     }
                     Stmt::Assign(assign) => {
                         let names = assign.targets.iter().filter_map(Expr::as_name_expr);
-                        self.names.extend(names.map(|name| name.id.as_str()));
+                        names.for_each(|name| self.insert(name.id.as_str()));
                     }
                     Stmt::AnnAssign(assign) => {
-                        let name = assign.target.as_name_expr();
-                        self.names.extend(name.map(|name| name.id.as_str()));
+                        if let Some(name) = assign.target.as_name_expr() {
+                            self.insert(name.id.as_str());
+                        }
                     }
                     _ => {}
                 }
@@ -165,7 +186,7 @@ impl<'a> Visitor<'a> for Members<'a> {
         if let Expr::Attribute(attribute) = expression
             && attribute.ctx == ExprContext::Store
         {
-            self.names.insert(attribute.attr.as_str());
+            self.insert(attribute.attr.as_str());
         }
         visitor::walk_expr(self, expression);
     }

@@ -1,9 +1,14 @@
 //! Names that Python itself brings: builtins, and modules that a file of the project cannot replace.
 
-/// Whether a name that nothing binds comes from Python's builtins. Module attributes such as
-/// `__file__` and `__builtins__` count.
-pub(crate) fn is_builtin(name: &str) -> bool {
-    BUILTINS.binary_search(&name).is_ok() || is_dunder(name)
+use std::sync::LazyLock;
+
+use crate::key::Key;
+
+/// Where a name stands among those of the builtins module.
+pub(crate) fn builtin(name: Key<'_>) -> Option<usize> {
+    static KEYS: LazyLock<Vec<Key<'static>>> =
+        LazyLock::new(|| BUILTINS.iter().copied().map(Key::new).collect());
+    KEYS.binary_search(&name).ok()
 }
 
 /// Whether a name begins and ends with two underscores.
@@ -87,13 +92,15 @@ const BUILTINS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILTINS, STANDARD_MODULES, is_builtin, is_installed};
+    use super::{BUILTINS, STANDARD_MODULES, builtin, is_installed};
+    use crate::key::Key;
 
     #[test]
     fn the_lists_are_sorted() {
         assert!(BUILTINS.is_sorted());
         assert!(STANDARD_MODULES.is_sorted());
-        assert!(is_builtin("eval") && is_builtin("__file__") && !is_builtin("evaluate"));
+        let is_builtin = |name| builtin(Key::new(name)).is_some();
+        assert!(is_builtin("eval") && is_builtin("print") && !is_builtin("evaluate"));
         assert!(is_installed("os") && is_installed("torch") && !is_installed("layers"));
     }
 }

@@ -15,6 +15,7 @@ mod bindings {
 mod reader;
 mod source;
 mod lines;
+mod key;
 mod known_names;
 mod project;
 mod scope;
@@ -26,6 +27,7 @@ mod literals;
 mod report;
 mod entry;
 mod definitions;
+mod stream;
 mod normalise;
 mod fingerprint;
 mod sketch;

@@ -16,10 +16,9 @@ impl<'a> Lines<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let bytes = text.as_bytes();
         let mut starts = vec![0];
-        for (offset, byte) in bytes.iter().enumerate() {
-            let ends_line =
-                *byte == b'\n' || (*byte == b'\r' && bytes.get(offset + 1) != Some(&b'\n'));
-            if ends_line {
+        for offset in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+            let is_first_of_two = bytes.get(offset..offset + 2) == Some(b"\r\n");
+            if !is_first_of_two {
                 starts.push(to_u32(offset + 1));
             }
         }

@@ -2,7 +2,7 @@
 //! numbers, references to the project are links, and comments, docstrings, annotations and the order
 //! of methods are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
@@ -14,29 +14,17 @@ use ruff_text_size::Ranged;
 
 use crate::definitions::{Body, Definitions};
 use crate::fingerprint::is_alias;
-use crate::project::{Project, dotted_parts};
+use crate::key::Key;
+use crate::project::{Project, dotted_path};
 use crate::resolve::{Meaning, Resolver};
-use crate::scope::{Scope, ScopeKind};
-use crate::sketch::mix;
-
-/// A definition in normal form.
-#[derive(Default)]
-pub(crate) struct Stream {
-    /// Every token, with constants and numbered names.
-    pub(crate) exact: Vec<u8>,
-    /// The tokens without constants and without names of the project.
-    pub(crate) loose: Vec<u64>,
-    /// Where each of the loose tokens stands: the byte where the expression or statement around it begins.
-    pub(crate) places: Vec<u32>,
-    /// Definitions referred to, in order.
-    pub(crate) references: Vec<usize>,
-}
+use crate::scope::Scope;
+use crate::stream::{Numbers, Stream, Tag};
 
 /// The normal form of the definition `index`.
 pub(crate) fn normalise<'a>(
     project: &Project<'a>,
     definitions: &Definitions<'a>,
-    members: &BTreeSet<&'a str>,
+    members: &BTreeSet<Key<'a>>,
     index: usize,
 ) -> Stream {
     let Some(definition) = definitions.all.get(index) else { return Stream::default() };
@@ -48,9 +36,8 @@ pub(crate) fn normalise<'a>(
         resolver: Resolver::new(project, definition.module),
         definitions,
         members,
-        locals: BTreeMap::new(),
-        attributes: BTreeMap::new(),
-        stream: Stream::default(),
+        names: Names::default(),
+        stream: Stream::with_capacity(extent(definition.body)),
         place: definition.range().start().to_u32(),
     };
     match definition.body {
@@ -62,104 +49,113 @@ pub(crate) fn normalise<'a>(
     normaliser.stream
 }
 
+/// Bytes of a definition's text that its stream holds itself; a class takes over those of its methods.
+fn extent(body: Body<'_>) -> usize {
+    let range = match body {
+        Body::Function(function) => function.range(),
+        Body::Class(class) => class.range(),
+        Body::Value(value) => value.range(),
+        Body::Statement(statement) => statement.range(),
+    };
+    range.len().to_usize()
+}
+
 struct Normaliser<'p, 'a> {
     resolver: Resolver<'p, 'a>,
     definitions: &'p Definitions<'a>,
-    members: &'p BTreeSet<&'a str>,
-    locals: BTreeMap<&'a str, u64>,
-    attributes: BTreeMap<&'a str, u64>,
+    members: &'p BTreeSet<Key<'a>>,
+    names: Names<'a>,
     stream: Stream,
     /// Where what is being read begins.
     place: u32,
 }
 
+/// The names that are numbers. In a method, those are shared that mean the same in the others.
+#[derive(Default)]
+struct Names<'a> {
+    locals: Numbers<'a>,
+    members: Numbers<'a>,
+}
+
+/// A method as it is by itself.
+struct Method<'a> {
+    name: &'a str,
+    stream: Stream,
+    names: Names<'a>,
+}
+
 impl<'a> Normaliser<'_, 'a> {
-    /// A token that both streams hold.
-    fn token(&mut self, text: &str) {
-        let hash = hash(text.as_bytes());
-        self.exact(hash);
-        self.loose(hash);
-    }
-
-    /// A token of which the loose stream holds only the kind.
-    fn detail(&mut self, kind: &str, value: u64) {
-        let kind = hash(kind.as_bytes());
-        self.exact(mix(kind ^ mix(value)));
-        self.loose(kind);
-    }
-
-    fn loose(&mut self, token: u64) {
-        self.stream.loose.push(token);
-        self.stream.places.push(self.place);
-    }
-
-    fn exact(&mut self, token: u64) {
-        self.stream.exact.extend_from_slice(&token.to_le_bytes());
-    }
-
-    /// The end of a construct.
-    fn close(&mut self) {
-        self.exact(1);
+    fn tag(&mut self, tag: Tag) {
+        self.stream.tag(tag, self.place);
     }
 
     fn local(&mut self, name: &'a str) {
-        let next = self.locals.len() as u64;
-        let number = *self.locals.entry(name).or_insert(next);
-        self.detail("local", number);
+        let number = self.local_number(Key::new(name));
+        self.tag(Tag::Local);
+        self.stream.numbers([number]);
+    }
+
+    fn local_number(&mut self, name: Key<'a>) -> u64 {
+        let resolver = &self.resolver;
+        self.names.locals.number(name, || !resolver.is_bound_in_function(name))
     }
 
     fn member(&mut self, name: &'a str) {
-        if !self.members.contains(name) {
-            self.token(name);
-            return;
+        let key = Key::new(name);
+        if !self.members.contains(&key) {
+            return self.stream.name(name, self.place);
         }
-        let next = self.attributes.len() as u64;
-        let number = *self.attributes.entry(name).or_insert(next);
-        self.detail("member", number);
+        let number = self.names.members.number(key, || true);
+        self.tag(Tag::Member);
+        self.stream.numbers([number]);
     }
 
-    fn visit_dotted(&mut self, expression: &'a Expr) {
-        let mut attributes = Vec::new();
-        let mut base = expression;
-        while let Expr::Attribute(attribute) = base {
-            attributes.push(attribute.attr.as_str());
-            base = &attribute.value;
-        }
-        attributes.reverse();
-        let Expr::Name(name) = base else {
+    /// A dotted name, or attributes of something else. Tells whether it may come from outside the project.
+    fn visit_dotted(&mut self, expression: &'a Expr) -> bool {
+        let (base, attributes) = dotted_path(expression);
+        let known = if let Expr::Name(name) = base {
+            match self.resolver.meaning(name.id.as_str(), None) {
+                Meaning::Known(roots) => Some(roots),
+                Meaning::Value | Meaning::Unbound => {
+                    self.local(name.id.as_str());
+                    None
+                }
+            }
+        } else {
             self.visit_expr(base);
-            return attributes.into_iter().for_each(|attribute| self.member(attribute));
+            None
         };
-        let Meaning::Known(roots) = self.resolver.meaning(name.id.as_str(), None) else {
-            self.local(name.id.as_str());
-            return attributes.into_iter().for_each(|attribute| self.member(attribute));
+        let Some(roots) = known else {
+            attributes.into_iter().for_each(|attribute| self.member(attribute));
+            return false;
         };
-        for target in self.resolver.extend(&roots, &attributes.join(".")) {
+        let targets = self.resolver.extend(&roots, &attributes);
+        for target in targets.iter() {
             if !target.local {
-                self.token(&target.name);
+                self.stream.name(&target.name, self.place);
                 continue;
             }
-            self.token("project");
+            self.tag(Tag::Project);
             let Some((found, length)) = self.definitions.named(&target.name) else { continue };
             self.stream.references.extend_from_slice(found);
             let beyond = target.name.get(length..).unwrap_or_default().matches('.').count();
             let kept = attributes.len().saturating_sub(beyond);
             attributes.iter().skip(kept).for_each(|attribute| self.member(attribute));
         }
+        targets.iter().any(|target| !target.local)
     }
 
     fn visit_function(&mut self, function: &'a StmtFunctionDef) {
-        self.token(if function.is_async { "async def" } else { "def" });
+        self.tag(if function.is_async { Tag::AsyncDef } else { Tag::Def });
         for decorator in &function.decorator_list {
             self.visit_expr(&decorator.expression);
         }
         self.defaults(&function.parameters);
-        let package = self.resolver.package();
-        self.resolver.push(Scope::of_function(&function.parameters, &function.body, package));
+        self.resolver.push_function(function);
         self.parameters(&function.parameters);
         self.visit_body(&function.body);
         self.resolver.pop();
-        self.close();
+        self.stream.close();
     }
 
     fn defaults(&mut self, parameters: &'a Parameters) {
@@ -172,26 +168,24 @@ impl<'a> Normaliser<'_, 'a> {
 
     fn parameters(&mut self, parameters: &'a Parameters) {
         for parameter in parameters {
-            let kind = match (parameter.is_variadic(), parameter.default().is_some()) {
-                (true, _) => "variadic",
-                (false, true) => "optional",
-                (false, false) => "parameter",
-            };
-            self.token(kind);
+            self.tag(match (parameter.is_variadic(), parameter.default().is_some()) {
+                (true, _) => Tag::Variadic,
+                (false, true) => Tag::Optional,
+                (false, false) => Tag::Parameter,
+            });
             self.local(parameter.name().as_str());
         }
     }
 
     fn class_head(&mut self, class: &'a StmtClassDef) {
-        self.token("class");
+        self.tag(Tag::Class);
         for decorator in &class.decorator_list {
             self.visit_expr(&decorator.expression);
         }
         if let Some(arguments) = &class.arguments {
             self.visit_arguments(arguments);
         }
-        let scope = Scope::of_body(ScopeKind::Class, &class.body, self.resolver.package());
-        self.resolver.push(scope);
+        self.resolver.push_class(class);
     }
 
     /// Methods in an order of their own: the constructor first, which names the members, then by what
@@ -201,44 +195,54 @@ impl<'a> Normaliser<'_, 'a> {
         let mut methods = Vec::new();
         for statement in &class.body {
             match statement {
-                Stmt::FunctionDef(function) => methods.push((self.alone(function), function)),
+                Stmt::FunctionDef(function) => methods.push(self.method(function)),
                 _ => self.visit_stmt(statement),
             }
         }
-        methods.sort_by(|(left, _), (right, _)| left.cmp(right));
-        for (_, function) in methods {
-            self.member(function.name.as_str());
-            self.visit_function(function);
+        methods.sort_by(|left, right| left.order().cmp(&right.order()));
+        for method in methods {
+            self.place = method.stream.places.first().copied().unwrap_or(self.place);
+            self.member(method.name);
+            self.stream.append(method.stream);
+            // What the numbers in it are to the other methods.
+            let Names { locals, members } = method.names;
+            self.stream.numbers([locals.shared.len() as u64, members.shared.len() as u64]);
+            for name in locals.shared {
+                let number = self.local_number(name);
+                self.stream.numbers([number]);
+            }
+            for name in members.shared {
+                let number = self.names.members.number(name, || true);
+                self.stream.numbers([number]);
+            }
         }
         self.resolver.pop();
-        self.close();
+        self.stream.close();
     }
 
-    /// What a method is by itself, and whether it is not the constructor.
-    fn alone(&mut self, function: &'a StmtFunctionDef) -> (bool, Vec<u8>) {
-        let outer = (
-            std::mem::take(&mut self.stream),
-            std::mem::take(&mut self.locals),
-            std::mem::take(&mut self.attributes),
-        );
+    fn method(&mut self, function: &'a StmtFunctionDef) -> Method<'a> {
+        let stream = Stream::with_capacity(function.range().len().to_usize());
+        let outer = (std::mem::replace(&mut self.stream, stream), std::mem::take(&mut self.names));
         self.visit_function(function);
-        let stream = std::mem::replace(&mut self.stream, outer.0);
-        (self.locals, self.attributes) = (outer.1, outer.2);
-        (function.name.as_str() != "__init__", stream.exact)
+        Method {
+            name: function.name.as_str(),
+            stream: std::mem::replace(&mut self.stream, outer.0),
+            names: std::mem::replace(&mut self.names, outer.1),
+        }
     }
 
     fn visit_nested_class(&mut self, class: &'a StmtClassDef) {
         self.class_head(class);
         self.visit_body(&class.body);
         self.resolver.pop();
-        self.close();
+        self.stream.close();
     }
 
     fn visit_generators(&mut self, elements: &[&'a Expr], generators: &'a [Comprehension]) {
-        self.token("comprehension");
+        self.tag(Tag::Comprehension);
         self.resolver.push(Scope::of_comprehension(generators));
         for generator in generators {
-            self.token("for");
+            self.tag(Tag::Generator);
             self.visit_expr(&generator.iter);
             self.visit_expr(&generator.target);
             generator.ifs.iter().for_each(|condition| self.visit_expr(condition));
@@ -247,58 +251,86 @@ impl<'a> Normaliser<'_, 'a> {
             self.visit_expr(element);
         }
         self.resolver.pop();
-        self.close();
+        self.stream.close();
     }
 
     fn visit_call(&mut self, call: &'a ExprCall) {
-        self.token("call");
-        self.visit_expr(&call.func);
+        self.tag(Tag::Call);
+        self.place = call.func.range().start().to_u32();
+        let named_by_others = if matches!(&*call.func, Expr::Name(_) | Expr::Attribute(_)) {
+            self.visit_dotted(&call.func)
+        } else {
+            self.visit_expr(&call.func);
+            false
+        };
         call.arguments.args.iter().for_each(|argument| self.visit_expr(argument));
-        let named_by_others = self.is_from_outside(&call.func);
         for Keyword { arg, value, .. } in &call.arguments.keywords {
             match arg {
                 // Only who defines a function names its parameters.
-                Some(name) if named_by_others => self.token(name.as_str()),
-                Some(_) => self.token("keyword"),
-                None => self.token("keywords"),
+                Some(name) if named_by_others => self.stream.name(name.as_str(), self.place),
+                Some(_) => self.tag(Tag::Keyword),
+                None => self.tag(Tag::Keywords),
             }
             self.visit_expr(value);
         }
-        self.close();
+        self.stream.close();
     }
 
-    fn is_from_outside(&self, callee: &Expr) -> bool {
-        let Some((root, attributes)) = dotted_parts(callee) else { return false };
-        match self.resolver.meaning(root, None) {
-            Meaning::Known(roots) => {
-                self.resolver.extend(&roots, &attributes).iter().any(|it| !it.local)
-            }
-            Meaning::Value | Meaning::Unbound => false,
+    fn visit_lambda(&mut self, parameters: Option<&'a Parameters>, body: &'a Expr) {
+        self.tag(Tag::Lambda);
+        if let Some(parameters) = parameters {
+            self.defaults(parameters);
         }
+        self.resolver.push(Scope::of_lambda(parameters, body));
+        if let Some(parameters) = parameters {
+            self.parameters(parameters);
+        }
+        self.visit_expr(body);
+        self.resolver.pop();
+        self.stream.close();
+    }
+
+    fn visit_text(&mut self, text: &str) {
+        self.tag(Tag::Text);
+        self.stream.bytes(text.as_bytes());
     }
 
     fn visit_constant(&mut self, expression: &Expr) {
         match expression {
-            Expr::StringLiteral(text) => {
-                self.detail("string", hash(text.value.to_str().as_bytes()));
-            }
+            Expr::StringLiteral(text) => self.visit_text(text.value.to_str()),
             Expr::NumberLiteral(number) => {
-                let value = match &number.value {
-                    Number::Int(value) => hash(value.to_string().as_bytes()),
-                    Number::Float(value) => value.to_bits(),
-                    Number::Complex { real, imag } => mix(real.to_bits()) ^ imag.to_bits(),
-                };
-                self.detail("number", value);
+                self.tag(Tag::Number);
+                match &number.value {
+                    Number::Int(value) => match value.as_u64() {
+                        Some(value) => self.stream.numbers([0, value]),
+                        None => self.stream.bytes(value.to_string().as_bytes()),
+                    },
+                    Number::Float(value) => self.stream.numbers([1, value.to_bits()]),
+                    Number::Complex { real, imag } => {
+                        self.stream.numbers([2, real.to_bits(), imag.to_bits()]);
+                    }
+                }
             }
-            Expr::BooleanLiteral(value) => self.detail("boolean", u64::from(value.value)),
-            Expr::NoneLiteral(_) => self.token("None"),
-            Expr::EllipsisLiteral(_) => self.token("..."),
+            Expr::BooleanLiteral(value) => {
+                self.tag(Tag::Boolean);
+                self.stream.numbers([u64::from(value.value)]);
+            }
+            Expr::NoneLiteral(_) => self.tag(Tag::None),
+            Expr::EllipsisLiteral(_) => self.tag(Tag::Ellipsis),
             Expr::BytesLiteral(bytes) => {
+                self.tag(Tag::Bytes);
                 let all: Vec<u8> = bytes.value.bytes().collect();
-                self.detail("bytes", hash(&all));
+                self.stream.bytes(&all);
             }
             _ => {}
         }
+    }
+}
+
+impl Method<'_> {
+    /// Where it stands among the others of its class.
+    fn order(&self) -> (bool, &[u8]) {
+        (self.name != "__init__", &self.stream.exact)
     }
 }
 
@@ -321,17 +353,17 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
             | Stmt::Nonlocal(_) => {}
             Stmt::Expr(expression) if expression.value.is_literal_expr() => {}
             Stmt::AnnAssign(assign) => {
-                self.token("assign");
+                self.tag(Tag::Assign);
                 if let Some(value) = &assign.value {
                     self.visit_expr(value);
                 }
                 self.visit_expr(&assign.target);
-                self.close();
+                self.stream.close();
             }
             _ => {
-                self.token(statement_tag(statement));
+                self.tag(statement_tag(statement));
                 visitor::walk_stmt(self, statement);
-                self.close();
+                self.stream.close();
             }
         }
     }
@@ -341,21 +373,12 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
     fn visit_expr(&mut self, expression: &'a Expr) {
         self.place = expression.range().start().to_u32();
         match expression {
-            Expr::Name(_) | Expr::Attribute(_) => self.visit_dotted(expression),
+            Expr::Name(_) | Expr::Attribute(_) => {
+                self.visit_dotted(expression);
+            }
             Expr::Call(call) => self.visit_call(call),
             Expr::Lambda(lambda) => {
-                self.token("lambda");
-                let parameters = lambda.parameters.as_deref();
-                if let Some(parameters) = parameters {
-                    self.defaults(parameters);
-                }
-                self.resolver.push(Scope::of_lambda(parameters, &lambda.body));
-                if let Some(parameters) = parameters {
-                    self.parameters(parameters);
-                }
-                self.visit_expr(&lambda.body);
-                self.resolver.pop();
-                self.close();
+                self.visit_lambda(lambda.parameters.as_deref(), &lambda.body);
             }
             Expr::ListComp(it) => self.visit_generators(&[&it.elt], &it.generators),
             Expr::SetComp(it) => self.visit_generators(&[&it.elt], &it.generators),
@@ -366,37 +389,37 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
             },
             _ if expression.is_literal_expr() => self.visit_constant(expression),
             _ => {
-                self.token(expression_tag(expression));
+                self.tag(expression_tag(expression));
                 visitor::walk_expr(self, expression);
-                self.close();
+                self.stream.close();
             }
         }
     }
 
     fn visit_bool_op(&mut self, operator: &'a BoolOp) {
-        self.token(operator.as_str());
+        self.stream.operator(Tag::LogicOperator, *operator as u8, self.place);
     }
 
     fn visit_operator(&mut self, operator: &'a Operator) {
-        self.token(operator.as_str());
+        self.stream.operator(Tag::BinaryOperator, *operator as u8, self.place);
     }
 
     fn visit_unary_op(&mut self, operator: &'a UnaryOp) {
-        self.token(operator.as_str());
+        self.stream.operator(Tag::UnaryOperator, *operator as u8, self.place);
     }
 
     fn visit_cmp_op(&mut self, operator: &'a CmpOp) {
-        self.token(operator.as_str());
+        self.stream.operator(Tag::Comparison, *operator as u8, self.place);
     }
 
     fn visit_except_handler(&mut self, handler: &'a ExceptHandler) {
-        self.token("except");
+        self.tag(Tag::Except);
         visitor::walk_except_handler(self, handler);
-        self.close();
+        self.stream.close();
     }
 
     fn visit_pattern(&mut self, pattern: &'a Pattern) {
-        self.token("pattern");
+        self.tag(Tag::Pattern);
         let name = match pattern {
             Pattern::MatchAs(capture) => capture.name.as_ref(),
             Pattern::MatchStar(capture) => capture.name.as_ref(),
@@ -407,65 +430,58 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
             self.local(name.as_str());
         }
         visitor::walk_pattern(self, pattern);
-        self.close();
+        self.stream.close();
     }
 
     fn visit_interpolated_string_element(&mut self, element: &'a InterpolatedStringElement) {
         if let InterpolatedStringElement::Literal(literal) = element {
-            self.detail("string", hash(literal.value.as_bytes()));
+            self.visit_text(&literal.value);
         }
         visitor::walk_interpolated_string_element(self, element);
     }
 }
 
-fn statement_tag(statement: &Stmt) -> &'static str {
+fn statement_tag(statement: &Stmt) -> Tag {
     match statement {
-        Stmt::Return(_) => "return",
-        Stmt::Delete(_) => "del",
-        Stmt::Assign(_) => "assign",
-        Stmt::AugAssign(_) => "augmented",
-        Stmt::For(_) => "for",
-        Stmt::While(_) => "while",
-        Stmt::If(_) => "if",
-        Stmt::With(_) => "with",
-        Stmt::Match(_) => "match",
-        Stmt::Raise(_) => "raise",
-        Stmt::Try(_) => "try",
-        Stmt::Assert(_) => "assert",
-        Stmt::Expr(_) => "expression",
-        Stmt::Break(_) => "break",
-        Stmt::Continue(_) => "continue",
-        _ => "statement",
+        Stmt::Return(_) => Tag::Return,
+        Stmt::Delete(_) => Tag::Delete,
+        Stmt::Assign(_) => Tag::Assign,
+        Stmt::AugAssign(_) => Tag::Augmented,
+        Stmt::For(_) => Tag::For,
+        Stmt::While(_) => Tag::While,
+        Stmt::If(_) => Tag::If,
+        Stmt::With(_) => Tag::With,
+        Stmt::Match(_) => Tag::Match,
+        Stmt::Raise(_) => Tag::Raise,
+        Stmt::Try(_) => Tag::Try,
+        Stmt::Assert(_) => Tag::Assert,
+        Stmt::Expr(_) => Tag::Expression,
+        Stmt::Break(_) => Tag::Break,
+        Stmt::Continue(_) => Tag::Continue,
+        _ => Tag::Statement,
     }
 }
 
-fn expression_tag(expression: &Expr) -> &'static str {
+fn expression_tag(expression: &Expr) -> Tag {
     match expression {
-        Expr::BoolOp(_) => "logic",
-        Expr::Named(_) => "walrus",
-        Expr::BinOp(_) => "binary",
-        Expr::UnaryOp(_) => "unary",
-        Expr::If(_) => "choice",
-        Expr::Dict(_) => "dict",
-        Expr::Set(_) => "set",
-        Expr::Await(_) => "await",
-        Expr::Yield(_) => "yield",
-        Expr::YieldFrom(_) => "yield from",
-        Expr::Compare(_) => "compare",
-        Expr::FString(_) => "f-string",
-        Expr::TString(_) => "t-string",
-        Expr::Subscript(_) => "item",
-        Expr::Starred(_) => "star",
-        Expr::List(_) => "list",
-        Expr::Tuple(_) => "tuple",
-        Expr::Slice(_) => "slice",
-        _ => "expr",
+        Expr::BoolOp(_) => Tag::Logic,
+        Expr::Named(_) => Tag::Walrus,
+        Expr::BinOp(_) => Tag::Binary,
+        Expr::UnaryOp(_) => Tag::Unary,
+        Expr::If(_) => Tag::Choice,
+        Expr::Dict(_) => Tag::Dict,
+        Expr::Set(_) => Tag::Set,
+        Expr::Await(_) => Tag::Await,
+        Expr::Yield(_) => Tag::Yield,
+        Expr::YieldFrom(_) => Tag::YieldFrom,
+        Expr::Compare(_) => Tag::Compare,
+        Expr::FString(_) => Tag::FString,
+        Expr::TString(_) => Tag::TString,
+        Expr::Subscript(_) => Tag::Item,
+        Expr::Starred(_) => Tag::Star,
+        Expr::List(_) => Tag::List,
+        Expr::Tuple(_) => Tag::Tuple,
+        Expr::Slice(_) => Tag::Slice,
+        _ => Tag::Other,
     }
-}
-
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-    })
 }

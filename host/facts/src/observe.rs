@@ -14,14 +14,13 @@ use crate::lines::Lines;
 use crate::project::Project;
 use crate::report::{Place, Report, Seen};
 use crate::resolve::Resolver;
-use crate::scope::{Scope, ScopeKind, import_from_module, join};
+use crate::scope::{Scope, import_from_module, join};
 
 /// Walks one module.
 pub(crate) struct Observer<'p, 'a> {
     pub(crate) resolver: Resolver<'p, 'a>,
-    pub(crate) report: &'p mut Report,
-    pub(crate) lines: &'p Lines<'a>,
-    pub(crate) path: &'a str,
+    pub(crate) report: &'p mut Report<'a>,
+    pub(crate) lines: &'p Lines<'p>,
     /// Whether the code runs when the module is imported.
     pub(crate) at_import: bool,
     /// Whether the place is inside an annotation, where strings are code.
@@ -35,14 +34,18 @@ pub(crate) struct Observer<'p, 'a> {
 }
 
 /// Reports what is in the module `index`.
-pub(crate) fn observe(project: &Project<'_>, index: usize, lines: &Lines<'_>, report: &mut Report) {
+pub(crate) fn observe<'a>(
+    project: &Project<'a>,
+    index: usize,
+    lines: &Lines<'_>,
+    report: &mut Report<'a>,
+) {
     let Some(module) = project.modules.get(index) else { return };
-    report.begin_file();
+    report.begin_file(module.path);
     let mut observer = Observer {
         resolver: Resolver::new(project, index),
         report,
         lines,
-        path: module.path,
         at_import: true,
         in_annotation: false,
         top_level: true,
@@ -58,7 +61,14 @@ impl<'a> Observer<'_, 'a> {
     pub(crate) fn see(&mut self, node: &impl Ranged, seen: Seen<'_>) {
         let (line, column) = self.lines.position(node.start().to_u32());
         let place = Place { line, column, at_import: self.at_import };
-        self.report.add(self.path, place, seen);
+        self.report.add(place, seen);
+    }
+
+    /// Reports an attribute of an unknown value, and what is done with it.
+    pub(crate) fn see_attribute(&mut self, node: &impl Ranged, name: &'a str, usage: &'a str) {
+        if self.report.is_new(name, usage, self.at_import) {
+            self.see(node, Seen::new(Kind::Attribute, name).detail(usage));
+        }
     }
 
     /// The offset of a node when it runs at import.
@@ -132,11 +142,9 @@ impl<'a> Observer<'_, 'a> {
         if let Some(returns) = &function.returns {
             self.visit_annotation(returns);
         }
-        let package = self.resolver.package();
-        let scope = Scope::of_function(&function.parameters, &function.body, package);
         let outer = (self.at_import, self.top_level);
         (self.at_import, self.top_level) = (false, false);
-        self.resolver.push(scope);
+        self.resolver.push_function(function);
         self.qualifier.push(function.name.as_str());
         self.visit_body(&function.body);
         self.qualifier.pop();
@@ -158,8 +166,7 @@ impl<'a> Observer<'_, 'a> {
         if let Some(arguments) = &class.arguments {
             self.visit_arguments(arguments);
         }
-        let scope = Scope::of_body(ScopeKind::Class, &class.body, self.resolver.package());
-        self.resolver.push(scope);
+        self.resolver.push_class(class);
         self.qualifier.push(class.name.as_str());
         self.visit_body(&class.body);
         self.qualifier.pop();
@@ -338,7 +345,7 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
     fn visit_pattern(&mut self, pattern: &'a Pattern) {
         if let Pattern::MatchClass(class) = pattern {
             for PatternKeyword { attr, .. } in &class.arguments.keywords {
-                self.see(attr, Seen::new(Kind::Attribute, attr.as_str()));
+                self.see_attribute(attr, attr.as_str(), "");
             }
         }
         visitor::walk_pattern(self, pattern);
@@ -354,31 +361,33 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
 
 /// Parameter names in order: `x`, `y=` with a default, `*rest`, `*`, `**options`, `/`.
 fn describe_parameters(parameters: &Parameters) -> String {
-    let mut parts = Vec::new();
-    let mut push = |name: &str, has_default: bool| {
-        parts.push(if has_default { format!("{name}=") } else { name.to_owned() });
+    let mut text = String::new();
+    let mut push = |stars: &str, name: &str, default: Option<&Expr>| {
+        let separator = if text.is_empty() { "" } else { ", " };
+        let equals = if default.is_some() { "=" } else { "" };
+        text.extend([separator, stars, name, equals]);
     };
     for parameter in &parameters.posonlyargs {
-        push(parameter.name(), parameter.default.is_some());
+        push("", parameter.name(), parameter.default());
     }
     if !parameters.posonlyargs.is_empty() {
-        push("/", false);
+        push("", "/", None);
     }
     for parameter in &parameters.args {
-        push(parameter.name(), parameter.default.is_some());
+        push("", parameter.name(), parameter.default());
     }
     match &parameters.vararg {
-        Some(rest) => push(&format!("*{}", rest.name), false),
-        None if !parameters.kwonlyargs.is_empty() => push("*", false),
+        Some(rest) => push("*", rest.name(), None),
+        None if !parameters.kwonlyargs.is_empty() => push("*", "", None),
         None => {}
     }
     for parameter in &parameters.kwonlyargs {
-        push(parameter.name(), parameter.default.is_some());
+        push("", parameter.name(), parameter.default());
     }
     if let Some(options) = &parameters.kwarg {
-        push(&format!("**{}", options.name), false);
+        push("**", options.name(), None);
     }
-    parts.join(", ")
+    text
 }
 
 /// Whether a condition is `__name__ == "__main__"`.

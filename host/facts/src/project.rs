@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ruff_python_ast::{Expr, Stmt};
+use smallvec::SmallVec;
 
-use crate::known_names::{is_builtin, is_installed};
-use crate::scope::{Scope, ScopeKind, join};
+use crate::key::Key;
+use crate::known_names::{builtin, is_dunder, is_installed};
+use crate::scope::{Scope, ScopeKind, is_joined, join};
 
 /// The most things that one name may stand for; beyond, one of them is `AMBIGUOUS`.
 pub(crate) const TARGETS_MAX: usize = 16;
@@ -28,6 +30,9 @@ pub(crate) struct Target {
 
 /// What a name may stand for; empty when it is a value of unknown origin.
 pub(crate) type Targets = Rc<Vec<Target>>;
+
+/// Attributes one after the other; hardly ever more than these.
+pub(crate) type Path<'a> = SmallVec<[&'a str; 4]>;
 
 /// All that a name may stand for, each once, at most `TARGETS_MAX` and what stands for the rest.
 pub(crate) fn bounded(candidates: impl Iterator<Item = Target>) -> Vec<Target> {
@@ -67,8 +72,14 @@ pub(crate) struct Project<'a> {
     pub(crate) modules: Vec<ModuleScope<'a>>,
     by_name: BTreeMap<String, usize>,
     packages: BTreeSet<String>,
-    /// What names of each module were found to stand for.
-    members: RefCell<Vec<BTreeMap<String, Targets>>>,
+    /// What the names of modules and packages begin with. Most names in a project begin with none of these.
+    top_levels: BTreeSet<String>,
+    /// What names that a module does not bind were found to stand for in it.
+    unbound: RefCell<BTreeMap<(usize, String), Targets>>,
+    /// Builtins that were asked for.
+    builtins: RefCell<BTreeMap<usize, Targets>>,
+    /// Scopes that were asked for, by the address of what has them.
+    scopes: RefCell<BTreeMap<usize, Rc<Scope<'a>>>>,
 }
 
 impl<'a> Project<'a> {
@@ -83,7 +94,10 @@ impl<'a> Project<'a> {
             modules: Vec::with_capacity(sources.len()),
             by_name: BTreeMap::new(),
             packages: BTreeSet::new(),
-            members: RefCell::new(vec![BTreeMap::new(); sources.len()]),
+            top_levels: BTreeSet::new(),
+            unbound: RefCell::default(),
+            builtins: RefCell::default(),
+            scopes: RefCell::default(),
         };
         for (path, body) in sources {
             let (name, package) = module_name(path);
@@ -101,12 +115,24 @@ impl<'a> Project<'a> {
         project
     }
 
+    /// The scope of a node of the syntax trees, made when it is asked for the first time.
+    pub(crate) fn scope_of<N>(
+        &self,
+        node: &'a N,
+        make: impl FnOnce() -> Scope<'a>,
+    ) -> Rc<Scope<'a>> {
+        let address = std::ptr::from_ref(node).addr();
+        let mut scopes = self.scopes.borrow_mut();
+        Rc::clone(scopes.entry(address).or_insert_with(|| Rc::new(make())))
+    }
+
     fn register(&mut self, name: &str, index: usize) {
         let top_level = name.split('.').next().unwrap_or(name);
         if name.is_empty() || is_installed(top_level) {
             return;
         }
         self.by_name.entry(name.to_owned()).or_insert(index);
+        self.top_levels.insert(top_level.to_owned());
         for (at, _) in name.match_indices('.') {
             self.packages.extend(name.get(..at).map(str::to_owned));
         }
@@ -128,6 +154,10 @@ impl<'a> Project<'a> {
     }
 
     fn canonical_within(&self, dotted: &str, steps: u32) -> Vec<Target> {
+        let top_level = dotted.split('.').next().unwrap_or(dotted);
+        if !self.top_levels.contains(top_level) {
+            return vec![Target { name: dotted.to_owned(), local: false }];
+        }
         let Some((index, rest)) = self.split_module(dotted) else {
             let local = self.packages.contains(dotted);
             return vec![Target { name: dotted.to_owned(), local }];
@@ -137,12 +167,12 @@ impl<'a> Project<'a> {
         if member.is_empty() {
             return vec![Target { name: module.name.clone(), local: true }];
         }
-        let found = self.member(index, member, steps);
+        let found = self.member(index, Key::new(member), steps);
         // A definition of that very module: its attributes lead nowhere else, and asking again would not end.
         let is_own = |target: &Target| {
             target.local
-                && join(&module.name, rest) == dotted
-                && join(&module.name, member) == target.name
+                && is_joined(dotted, &module.name, rest)
+                && is_joined(&target.name, &module.name, member)
         };
         bounded(found.iter().flat_map(|target| {
             if is_own(target) {
@@ -172,7 +202,7 @@ impl<'a> Project<'a> {
         }
         match self.split_module(&name) {
             // Only a module can lead elsewhere; an attribute of a definition stays its attribute.
-            Some((_, rest)) if join(&target.name, rest) != name => {
+            Some((_, rest)) if !is_joined(&name, &target.name, rest) => {
                 self.canonical_within(&name, steps + 1)
             }
             Some((_, rest)) if self.by_name.contains_key(&target.name) && !rest.is_empty() => {
@@ -182,43 +212,68 @@ impl<'a> Project<'a> {
         }
     }
 
-    /// What a name that a module binds stands for.
-    pub(crate) fn member(&self, index: usize, name: &str, steps: u32) -> Targets {
-        if let Some(found) = self.members.borrow().get(index).and_then(|found| found.get(name)) {
+    /// What a name of a module stands for.
+    pub(crate) fn member(&self, index: usize, name: Key<'_>, steps: u32) -> Targets {
+        let Some(module) = self.modules.get(index) else { return Targets::default() };
+        let own = || Target { name: join(&module.name, name.text()), local: true };
+        let Some(binding) = module.scope.names.get(&name) else {
+            return self.unbound_member(index, name, steps, own);
+        };
+        if let Some(found) = &*binding.found.borrow() {
             return Rc::clone(found);
         }
-        let Some(module) = self.modules.get(index) else { return Targets::default() };
-        let own = Target { name: join(&module.name, name), local: true };
         // While it is being found, it is itself: a circle of imports ends there.
-        self.remember(index, name, Rc::new(vec![own.clone()]));
-        let targets = match module.scope.names.get(name) {
-            Some(binding) if steps < STEPS_MAX => {
-                let imports = binding.imports.iter();
-                let imports = imports.flat_map(|import| self.canonical_within(import, steps + 1));
-                let aliases = binding.aliases.iter();
-                let aliases = aliases.flat_map(|alias| self.alias(index, alias, steps + 1));
-                let mut targets = bounded(imports.chain(aliases));
-                if targets.is_empty() || binding.opaque {
-                    targets.push(own);
-                }
-                targets
+        *binding.found.borrow_mut() = Some(Rc::new(vec![own()]));
+        let targets = if steps < STEPS_MAX {
+            let imports = binding.imports.iter();
+            let imports = imports.flat_map(|import| self.canonical_within(import, steps + 1));
+            let aliases = binding.aliases.iter();
+            let aliases = aliases.flat_map(|alias| self.alias(index, alias, steps + 1));
+            let mut targets = bounded(imports.chain(aliases));
+            if targets.is_empty() || binding.opaque {
+                targets.push(own());
             }
-            Some(_) => vec![own],
-            None => self.star_member(index, name, steps).unwrap_or_else(|| vec![own]),
+            targets
+        } else {
+            vec![own()]
         };
         let targets = Rc::new(targets);
-        self.remember(index, name, Rc::clone(&targets));
+        *binding.found.borrow_mut() = Some(Rc::clone(&targets));
         targets
     }
 
-    fn remember(&self, index: usize, name: &str, targets: Targets) {
-        if let Some(found) = self.members.borrow_mut().get_mut(index) {
-            found.insert(name.to_owned(), targets);
+    fn unbound_member(
+        &self,
+        index: usize,
+        name: Key<'_>,
+        steps: u32,
+        own: impl Fn() -> Target,
+    ) -> Targets {
+        let key = (index, name.text().to_owned());
+        if let Some(found) = self.unbound.borrow().get(&key) {
+            return Rc::clone(found);
         }
+        self.unbound.borrow_mut().insert(key.clone(), Rc::new(vec![own()]));
+        let targets = self.star_member(index, name, steps).unwrap_or_else(|| vec![own()]);
+        let targets = Rc::new(targets);
+        self.unbound.borrow_mut().insert(key, Rc::clone(&targets));
+        targets
+    }
+
+    /// What a name stands for that comes from Python's builtins; none when it does not.
+    pub(crate) fn builtin(&self, name: Key<'_>) -> Option<Targets> {
+        let target = || Rc::new(vec![Target { name: name.text().to_owned(), local: false }]);
+        let Some(index) = builtin(name) else { return is_dunder(name.text()).then(target) };
+        Some(Rc::clone(self.builtins.borrow_mut().entry(index).or_insert_with(target)))
     }
 
     /// What an unbound name of a module may stand for by its star imports.
-    pub(crate) fn star_member(&self, index: usize, name: &str, steps: u32) -> Option<Vec<Target>> {
+    pub(crate) fn star_member(
+        &self,
+        index: usize,
+        name: Key<'_>,
+        steps: u32,
+    ) -> Option<Vec<Target>> {
         let stars = &self.modules.get(index)?.scope.stars;
         let mut targets = Vec::new();
         for star in stars.iter().take(TARGETS_MAX) {
@@ -227,42 +282,46 @@ impl<'a> Project<'a> {
                     targets.extend(self.member(*other, name, steps + 1).iter().cloned());
                 }
                 Some(_) => {}
-                None => targets.push(Target { name: join(star, name), local: false }),
+                None => targets.push(Target { name: join(star, name.text()), local: false }),
             }
         }
         (!targets.is_empty()).then_some(targets)
     }
 
-    fn offers(&self, index: usize, name: &str) -> bool {
+    fn offers(&self, index: usize, name: Key<'_>) -> bool {
         let scope = self.modules.get(index).map(|module| &module.scope);
-        scope.is_some_and(|scope| scope.names.contains_key(name) || !scope.stars.is_empty())
+        scope.is_some_and(|scope| scope.names.contains_key(&name) || !scope.stars.is_empty())
     }
 
     /// What a dotted expression at module level stands for.
     fn alias(&self, index: usize, expression: &Expr, steps: u32) -> Vec<Target> {
         let Some((root, attributes)) = dotted_parts(expression) else { return Vec::new() };
+        let root = Key::new(root);
         let bound =
-            self.modules.get(index).is_some_and(|module| module.scope.names.contains_key(root));
-        let roots = if bound || !is_builtin(root) {
-            self.member(index, root, steps)
-        } else {
-            Rc::new(vec![Target { name: root.to_owned(), local: false }])
-        };
+            self.modules.get(index).is_some_and(|module| module.scope.names.contains_key(&root));
+        let builtin = if bound { None } else { self.builtin(root) };
+        let roots = builtin.unwrap_or_else(|| self.member(index, root, steps));
+        let attributes = attributes.join(".");
         roots.iter().flat_map(|target| self.extend(target, &attributes, steps)).collect()
     }
 }
 
-/// The root and the attributes of a dotted expression.
-pub(crate) fn dotted_parts(expression: &Expr) -> Option<(&str, String)> {
-    let mut attributes = Vec::new();
-    let mut expression = expression;
-    while let Expr::Attribute(attribute) = expression {
+/// What a chain of attributes starts from, and the attributes in the order written.
+pub(crate) fn dotted_path(expression: &Expr) -> (&Expr, Path<'_>) {
+    let mut attributes = Path::new();
+    let mut base = expression;
+    while let Expr::Attribute(attribute) = base {
         attributes.push(attribute.attr.as_str());
-        expression = &attribute.value;
+        base = &attribute.value;
     }
     attributes.reverse();
-    let root = expression.as_name_expr()?.id.as_str();
-    Some((root, attributes.join(".")))
+    (base, attributes)
+}
+
+/// The root and the attributes of a dotted name.
+pub(crate) fn dotted_parts(expression: &Expr) -> Option<(&str, Path<'_>)> {
+    let (base, attributes) = dotted_path(expression);
+    Some((base.as_name_expr()?.id.as_str(), attributes))
 }
 
 /// Dotted name of the module in a file, and of the package that relative imports start from.

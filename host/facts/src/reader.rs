@@ -49,12 +49,23 @@ pub fn extract(modules: &[Module], entrypoints: &[String]) -> Facts {
         None => (Vec::new(), Vec::new(), None),
     };
     let observations = report.finish();
+    leave(definitions);
+    leave(project);
+    leave(readable);
     Facts {
         observations,
         entry_functions: entries,
         fingerprints,
         architecture_sketch,
         source_sketch,
+    }
+}
+
+/// Does away with a value. In the sandbox an instance serves one call and its memory goes with it: taking trees
+/// down node by node would be for nothing.
+fn leave<T>(value: T) {
+    if cfg!(target_arch = "wasm32") {
+        std::mem::forget(value);
     }
 }
 
@@ -70,8 +81,9 @@ fn syntax_error(text: &str, error: &ParseError) -> Unreadable {
     Unreadable { way: "syntax", why: error.error.to_string(), line, column }
 }
 
-fn report_unreadable(report: &mut Report, path: &str, unreadable: &Unreadable) {
+fn report_unreadable<'a>(report: &mut Report<'a>, path: &'a str, unreadable: &Unreadable) {
     let place = Place { line: unreadable.line, column: unreadable.column, at_import: true };
     let seen = Seen::new(ObservationKind::Unreadable, unreadable.way).detail(&unreadable.why);
-    report.add(path, place, seen);
+    report.begin_file(path);
+    report.add(place, seen);
 }

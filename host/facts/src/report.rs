@@ -1,7 +1,8 @@
 //! The list of observations, bounded in number and in the length of each text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::key::Key;
 use crate::{Observation, ObservationKind};
 
 /// The most observations of a project; one more says that the rest was left out.
@@ -22,42 +23,48 @@ pub(crate) struct Place {
 
 /// What has been seen so far.
 #[derive(Default)]
-pub(crate) struct Report {
-    observations: Vec<Observation>,
-    full: bool,
+pub(crate) struct Report<'a> {
+    /// By file.
+    observations: BTreeMap<&'a str, Vec<Observation>>,
+    /// What has been seen in the present file.
+    path: &'a str,
+    present: Vec<Observation>,
+    count: usize,
     /// Attributes of unknown values seen in the present file: the first of each kind tells enough.
-    attributes: BTreeSet<(String, String, bool)>,
+    attributes: BTreeSet<(Key<'a>, Key<'a>, bool)>,
 }
 
-impl Report {
+impl<'a> Report<'a> {
     /// Begins the next file.
-    pub(crate) fn begin_file(&mut self) {
+    pub(crate) fn begin_file(&mut self, path: &'a str) {
+        let seen = std::mem::take(&mut self.present);
+        if !seen.is_empty() {
+            self.observations.entry(self.path).or_default().extend(seen);
+        }
+        self.path = path;
         self.attributes.clear();
     }
 
-    /// Adds one observation; `local` says that the name is defined in the project.
-    pub(crate) fn add(&mut self, path: &str, place: Place, seen: Seen<'_>) {
-        if self.full {
+    /// Whether an attribute, what is done with it and when, is seen in this file for the first time.
+    pub(crate) fn is_new(&mut self, attribute: &'a str, usage: &'a str, at_import: bool) -> bool {
+        self.attributes.insert((Key::new(attribute), Key::new(usage), at_import))
+    }
+
+    /// Adds one observation of the present file.
+    pub(crate) fn add(&mut self, place: Place, seen: Seen<'_>) {
+        if self.count > OBSERVATIONS_MAX {
             return;
         }
-        let name = shorten(seen.name);
-        let detail = shorten(seen.detail);
-        if seen.kind == ObservationKind::Attribute {
-            let key = (name.clone(), detail.clone(), place.at_import);
-            if !self.attributes.insert(key) {
-                return;
-            }
-        }
-        self.full = self.observations.len() >= OBSERVATIONS_MAX;
-        let (kind, name, detail) = if self.full {
+        self.count += 1;
+        let (kind, name, detail) = if self.count > OBSERVATIONS_MAX {
             let why = format!("more than {OBSERVATIONS_MAX} observations");
             (ObservationKind::Unreadable, "limit".to_owned(), why)
         } else {
-            (seen.kind, name, detail)
+            (seen.kind, shorten(seen.name), shorten(seen.detail))
         };
-        self.observations.push(Observation {
+        self.present.push(Observation {
             kind,
-            path: path.to_owned(),
+            path: self.path.to_owned(),
             line: place.line,
             column: place.column,
             name,
@@ -69,10 +76,13 @@ impl Report {
 
     /// All observations by path, line and column.
     pub(crate) fn finish(mut self) -> Vec<Observation> {
-        self.observations.sort_by(|left, right| {
-            (&left.path, left.line, left.column).cmp(&(&right.path, right.line, right.column))
-        });
-        self.observations
+        self.begin_file("");
+        let mut all = Vec::with_capacity(self.count);
+        for mut observations in self.observations.into_values() {
+            observations.sort_by_key(|observation| (observation.line, observation.column));
+            all.append(&mut observations);
+        }
+        all
     }
 }
 

@@ -1,24 +1,17 @@
 //! What a name stands for at a place: the second pass of name resolution, shared by the observer and
 //! the normaliser.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::rc::Rc;
 
-use ruff_python_ast::Expr;
+use ruff_python_ast::{Expr, StmtClassDef, StmtFunctionDef};
 
-use crate::known_names::is_builtin;
+use crate::key::Key;
 use crate::project::{Project, TARGETS_MAX, Target, Targets, bounded, dotted_parts};
-use crate::scope::{Scope, ScopeKind};
+use crate::scope::{Binding, Scope, ScopeKind};
 
 /// The longest chain of aliases that is followed inside functions.
 const ALIAS_STEPS_MAX: u32 = 16;
-
-/// A scope on the stack, with what was found in it already.
-struct Frame<'a> {
-    scope: Scope<'a>,
-    found: RefCell<BTreeMap<String, Targets>>,
-}
 
 /// The scopes round one place in a module.
 pub(crate) struct Resolver<'p, 'a> {
@@ -26,7 +19,7 @@ pub(crate) struct Resolver<'p, 'a> {
     pub(crate) project: &'p Project<'a>,
     /// The module.
     pub(crate) module: usize,
-    frames: Vec<Frame<'a>>,
+    scopes: Vec<Rc<Scope<'a>>>,
     steps: Cell<u32>,
 }
 
@@ -44,7 +37,7 @@ pub(crate) enum Meaning {
 impl<'p, 'a> Resolver<'p, 'a> {
     /// At the top of a module.
     pub(crate) fn new(project: &'p Project<'a>, module: usize) -> Self {
-        Self { project, module, frames: Vec::new(), steps: Cell::new(0) }
+        Self { project, module, scopes: Vec::new(), steps: Cell::new(0) }
     }
 
     /// What relative imports start from here.
@@ -54,32 +47,49 @@ impl<'p, 'a> Resolver<'p, 'a> {
 
     /// Enters a scope.
     pub(crate) fn push(&mut self, scope: Scope<'a>) {
-        self.frames.push(Frame { scope, found: RefCell::default() });
+        self.enter(Rc::new(scope));
+    }
+
+    /// Enters the body of a function.
+    pub(crate) fn push_function(&mut self, function: &'a StmtFunctionDef) {
+        let package = self.package();
+        let make = || Scope::of_function(&function.parameters, &function.body, package);
+        self.enter(self.project.scope_of(function, make));
+    }
+
+    /// Enters the body of a class.
+    pub(crate) fn push_class(&mut self, class: &'a StmtClassDef) {
+        let package = self.package();
+        let make = || Scope::of_body(ScopeKind::Class, &class.body, package);
+        self.enter(self.project.scope_of(class, make));
+    }
+
+    fn enter(&mut self, scope: Rc<Scope<'a>>) {
+        self.scopes.push(scope);
     }
 
     /// Leaves the innermost scope.
     pub(crate) fn pop(&mut self) {
-        self.frames.pop();
+        self.scopes.pop();
     }
 
     /// What `name` stands for here. `running_at` is the offset of the place when it runs at import.
     pub(crate) fn meaning(&self, name: &str, running_at: Option<u32>) -> Meaning {
-        self.meaning_from(name, running_at, self.frames.len())
+        self.meaning_from(Key::new(name), running_at, self.scopes.len())
     }
 
-    fn meaning_from(&self, name: &str, running_at: Option<u32>, top: usize) -> Meaning {
-        for (level, frame) in self.frames.iter().enumerate().take(top).rev() {
-            let scope = &frame.scope;
-            if scope.globals.contains(name) {
+    fn meaning_from(&self, name: Key<'_>, running_at: Option<u32>, top: usize) -> Meaning {
+        for (level, scope) in self.scopes.iter().enumerate().take(top).rev() {
+            if scope.globals.contains(name.text()) {
                 return self.global_meaning(level, name, running_at);
             }
             let hidden = scope.kind == ScopeKind::Class && level + 1 != top;
-            let Some(binding) = scope.names.get(name).filter(|_| !hidden) else { continue };
+            let Some(binding) = scope.names.get(&name).filter(|_| !hidden) else { continue };
             let is_class = scope.kind == ScopeKind::Class;
             if !is_class && binding.imports.is_empty() && binding.aliases.is_empty() {
                 return Meaning::Value;
             }
-            let mut targets = self.frame_targets(level, name);
+            let mut targets = self.targets_of(binding, level);
             // A class body may read the outer name before it binds its own.
             if is_class && let Meaning::Known(outer) = self.meaning_from(name, running_at, level) {
                 targets = Rc::new(targets.iter().chain(outer.iter()).cloned().collect());
@@ -90,8 +100,9 @@ impl<'p, 'a> Resolver<'p, 'a> {
     }
 
     /// A name declared `global`: what the function itself binds it to, and what the module does.
-    fn global_meaning(&self, level: usize, name: &str, running_at: Option<u32>) -> Meaning {
-        let own = self.frame_targets(level, name);
+    fn global_meaning(&self, level: usize, name: Key<'_>, running_at: Option<u32>) -> Meaning {
+        let binding = self.scopes.get(level).and_then(|scope| scope.names.get(&name));
+        let own = binding.map_or_else(Targets::default, |it| self.targets_of(it, level));
         let module = self.module_meaning(name, running_at);
         match (own.is_empty(), module) {
             (true, module) => module,
@@ -102,45 +113,46 @@ impl<'p, 'a> Resolver<'p, 'a> {
         }
     }
 
-    fn module_meaning(&self, name: &str, running_at: Option<u32>) -> Meaning {
+    fn module_meaning(&self, name: Key<'_>, running_at: Option<u32>) -> Meaning {
         let Some(module) = self.project.modules.get(self.module) else { return Meaning::Unbound };
-        let builtin = || Target { name: name.to_owned(), local: false };
-        match module.scope.names.get(name) {
-            Some(binding) => {
-                let bound = match (binding.definite, running_at) {
-                    (Some(from), Some(at)) => from < at,
-                    (definite, _) => definite.is_some(),
-                };
-                let targets = self.project.member(self.module, name, 0);
-                if bound || !is_builtin(name) {
-                    return Meaning::Known(targets);
-                }
-                let mut targets = targets.to_vec();
-                targets.push(builtin());
-                Meaning::Known(Rc::new(targets))
+        let Some(binding) = module.scope.names.get(&name) else {
+            return self.unbound_meaning(name);
+        };
+        let bound = match (binding.definite, running_at) {
+            (Some(from), Some(at)) => from < at,
+            (definite, _) => definite.is_some(),
+        };
+        let targets = self.project.member(self.module, name, 0);
+        let builtin = if bound { None } else { self.project.builtin(name) };
+        match builtin {
+            None => Meaning::Known(targets),
+            Some(builtin) => {
+                Meaning::Known(Rc::new(targets.iter().chain(builtin.iter()).cloned().collect()))
             }
-            None if is_builtin(name) => Meaning::Known(Rc::new(vec![builtin()])),
-            None => match self.project.star_member(self.module, name, 0) {
-                Some(targets) => Meaning::Known(Rc::new(targets)),
-                None => Meaning::Unbound,
-            },
         }
     }
 
-    /// What a name bound in the frame `level` stands for; empty for a plain value.
-    fn frame_targets(&self, level: usize, name: &str) -> Targets {
-        let Some(frame) = self.frames.get(level) else { return Targets::default() };
-        if let Some(found) = frame.found.borrow().get(name) {
+    fn unbound_meaning(&self, name: Key<'_>) -> Meaning {
+        if let Some(builtin) = self.project.builtin(name) {
+            return Meaning::Known(builtin);
+        }
+        match self.project.star_member(self.module, name, 0) {
+            Some(targets) => Meaning::Known(Rc::new(targets)),
+            None => Meaning::Unbound,
+        }
+    }
+
+    /// What a name bound in the scope `level` stands for; empty for a plain value. A scope is always entered
+    /// through the same others, so what was found once holds.
+    fn targets_of(&self, binding: &Binding<'a>, level: usize) -> Targets {
+        if let Some(found) = &*binding.found.borrow() {
             return Rc::clone(found);
         }
-        frame.found.borrow_mut().insert(name.to_owned(), Targets::default());
-        let targets = frame.scope.names.get(name).map_or_else(Vec::new, |binding| {
-            let imports = binding.imports.iter().flat_map(|it| self.project.canonical(it));
-            let aliases = binding.aliases.iter().flat_map(|it| self.alias(it, level + 1));
-            bounded(imports.chain(aliases))
-        });
-        let targets = Rc::new(targets);
-        frame.found.borrow_mut().insert(name.to_owned(), Rc::clone(&targets));
+        *binding.found.borrow_mut() = Some(Targets::default());
+        let imports = binding.imports.iter().flat_map(|it| self.project.canonical(it));
+        let aliases = binding.aliases.iter().flat_map(|it| self.alias(it, level + 1));
+        let targets = Rc::new(bounded(imports.chain(aliases)));
+        *binding.found.borrow_mut() = Some(Rc::clone(&targets));
         targets
     }
 
@@ -151,10 +163,10 @@ impl<'p, 'a> Resolver<'p, 'a> {
             return Vec::new();
         }
         self.steps.set(steps + 1);
-        let meaning = self.meaning_from(root, None, top);
+        let meaning = self.meaning_from(Key::new(root), None, top);
         self.steps.set(steps);
         match meaning {
-            Meaning::Known(targets) => self.extend(&targets, &attributes),
+            Meaning::Known(targets) => self.extend(&targets, &attributes).to_vec(),
             Meaning::Value | Meaning::Unbound => Vec::new(),
         }
     }
@@ -163,17 +175,17 @@ impl<'p, 'a> Resolver<'p, 'a> {
     /// Class bodies are left out: their names are read as attributes, whose origin is unknown.
     pub(crate) fn is_followed(&self, name: &str) -> bool {
         let module = self.project.modules.get(self.module).map(|module| &module.scope);
-        let Some(scope) = self.frames.last().map(|frame| &frame.scope).or(module) else {
+        let Some(scope) = self.scopes.last().map(|scope| &**scope).or(module) else {
             return false;
         };
-        let aliases = scope.names.get(name).map_or(0, |binding| binding.aliases.len());
+        let aliases = scope.names.get(&Key::new(name)).map_or(0, |binding| binding.aliases.len());
         !Self::leaves(scope, name) && (1..=TARGETS_MAX).contains(&aliases)
     }
 
     /// Whether a name that the innermost scope binds is read elsewhere, where its origin is unknown: as an
     /// attribute of a class, or in the scope that a `global` or `nonlocal` names.
     pub(crate) fn is_read_elsewhere(&self, name: &str) -> bool {
-        self.frames.last().is_some_and(|frame| Self::leaves(&frame.scope, name))
+        self.scopes.last().is_some_and(|scope| Self::leaves(scope, name))
     }
 
     fn leaves(scope: &Scope<'a>, name: &str) -> bool {
@@ -182,9 +194,37 @@ impl<'p, 'a> Resolver<'p, 'a> {
             || scope.nonlocals.contains(name)
     }
 
-    /// Targets and attributes of them.
-    pub(crate) fn extend(&self, targets: &[Target], attributes: &str) -> Vec<Target> {
-        let extended = targets.iter().flat_map(|target| self.project.extend(target, attributes, 0));
-        bounded(extended)
+    /// Whether a scope inside the outermost one binds a name: a method or a function in it, where the outermost
+    /// is a class.
+    pub(crate) fn is_bound_in_function(&self, name: Key<'_>) -> bool {
+        let mut inner = self.scopes.iter().skip(1);
+        inner.any(|it| it.names.contains_key(&name) && !it.globals.contains(name.text()))
     }
+
+    /// Targets and attributes of them.
+    pub(crate) fn extend(&self, targets: &Targets, attributes: &[&str]) -> Targets {
+        match (&***targets, attributes) {
+            ([_], []) => Rc::clone(targets),
+            ([target], _) if !target.local => {
+                Rc::new(vec![Target { name: dotted(&target.name, attributes), local: false }])
+            }
+            _ => {
+                let attributes = attributes.join(".");
+                let extend = |target| self.project.extend(target, &attributes, 0);
+                Rc::new(bounded(targets.iter().flat_map(extend)))
+            }
+        }
+    }
+}
+
+/// A name and attributes of it.
+fn dotted(name: &str, attributes: &[&str]) -> String {
+    let length = attributes.iter().map(|it| it.len() + 1).sum::<usize>() + name.len();
+    let mut whole = String::with_capacity(length);
+    whole.push_str(name);
+    for attribute in attributes {
+        whole.push('.');
+        whole.push_str(attribute);
+    }
+    whole
 }

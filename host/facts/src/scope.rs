@@ -1,5 +1,6 @@
 //! Which names a scope binds, and to what: the first of the two passes of name resolution.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::visitor::{self, Visitor};
@@ -8,6 +9,9 @@ use ruff_python_ast::{
     StmtImport, StmtImportFrom,
 };
 use ruff_text_size::Ranged;
+
+use crate::key::Key;
+use crate::project::Targets;
 
 /// What kind of block a scope belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) struct Binding<'a> {
     pub(crate) opaque: bool,
     /// Offset of a binding that no condition can skip; none when there is none or it is deleted.
     pub(crate) definite: Option<u32>,
+    /// What it was found to stand for; nothing while nobody has asked.
+    pub(crate) found: RefCell<Option<Targets>>,
     deleted: bool,
 }
 
@@ -40,7 +46,7 @@ pub(crate) struct Scope<'a> {
     /// What kind of block it is.
     pub(crate) kind: ScopeKind,
     /// What it binds.
-    pub(crate) names: BTreeMap<&'a str, Binding<'a>>,
+    pub(crate) names: BTreeMap<Key<'a>, Binding<'a>>,
     /// Names declared `global`.
     pub(crate) globals: BTreeSet<&'a str>,
     /// Names declared `nonlocal`.
@@ -107,8 +113,17 @@ pub(crate) fn join(module: &str, name: &str) -> String {
     match (module.is_empty(), name.is_empty()) {
         (true, _) => name.to_owned(),
         (_, true) => module.to_owned(),
-        _ => format!("{module}.{name}"),
+        _ => [module, ".", name].concat(),
     }
+}
+
+/// Whether `whole` is what `join` makes of the two.
+pub(crate) fn is_joined(whole: &str, module: &str, name: &str) -> bool {
+    if module.is_empty() || name.is_empty() {
+        return whole == if module.is_empty() { name } else { module };
+    }
+    let rest = whole.strip_prefix(module).and_then(|rest| rest.strip_prefix('.'));
+    rest == Some(name)
 }
 
 /// Whether an expression is a dotted name.
@@ -150,7 +165,7 @@ impl<'a, 'p> Collector<'a, 'p> {
 
     fn bind(&mut self, name: &'a str) -> &mut Binding<'a> {
         let definite = (self.conditions == 0).then_some(self.statement);
-        let binding = self.scope.names.entry(name).or_default();
+        let binding = self.scope.names.entry(Key::new(name)).or_default();
         binding.definite = binding.definite.or(definite);
         binding
     }

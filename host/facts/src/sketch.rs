@@ -3,28 +3,30 @@
 
 /// Values of a signature.
 const VALUES: usize = 128;
+/// Random places among the values that 64 random bits tell.
+const PLACES_IN_WORD: u32 = 9;
 /// Tokens of a shingle.
 const SHINGLE: usize = 8;
+/// What the hash of a shingle is a polynomial in (Karp and Rabin 1987), and its power for the token that leaves.
+const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
+const BASE_TO_SHINGLE: u64 = BASE.wrapping_pow(8);
 
 /// The signature of the shingles of all streams; empty when there is no token.
 pub(crate) fn sketch<'s>(streams: impl Iterator<Item = &'s [u64]>) -> Vec<u32> {
     let mut bins: Vec<Option<u32>> = vec![None; VALUES];
     for stream in streams {
-        if stream.len() < SHINGLE {
-            if !stream.is_empty() {
-                put(&mut bins, shingle(stream));
+        let mut hash = 0_u64;
+        for (index, token) in stream.iter().enumerate() {
+            // A polynomial in `BASE` of the last tokens: what leaves is taken away, what comes is added.
+            let leaving = index.checked_sub(SHINGLE).and_then(|at| stream.get(at));
+            let leaving = leaving.map_or(0, |token| token.wrapping_mul(BASE_TO_SHINGLE));
+            hash = hash.wrapping_mul(BASE).wrapping_add(*token).wrapping_sub(leaving);
+            if index + 1 >= SHINGLE || index + 1 == stream.len() {
+                put(&mut bins, mix(hash));
             }
-            continue;
-        }
-        for window in stream.windows(SHINGLE) {
-            put(&mut bins, shingle(window));
         }
     }
     fill(&bins)
-}
-
-fn shingle(tokens: &[u64]) -> u64 {
-    tokens.iter().fold(0x9E37_79B9_7F4A_7C15, |hash, token| mix(hash ^ *token))
 }
 
 fn put(bins: &mut [Option<u32>], hash: u64) {
@@ -42,8 +44,12 @@ fn fill(bins: &[Option<u32>]) -> Vec<u32> {
     let donor = |bin: usize| {
         // The walk depends on the bin alone, so that two signatures borrow alike.
         (0..).find_map(|step: u64| {
-            let other = mix((bin as u64) << 32 | step) % VALUES as u64;
-            bins.get(usize::try_from(other).ok()?).copied().flatten()
+            let mut places = mix((bin as u64) << 32 | step);
+            (0..PLACES_IN_WORD).find_map(|_| {
+                let place = usize::try_from(places % VALUES as u64).ok()?;
+                places /= VALUES as u64;
+                bins.get(place).copied().flatten()
+            })
         })
     };
     bins.iter().enumerate().map(|(bin, value)| value.or_else(|| donor(bin)).unwrap_or(0)).collect()

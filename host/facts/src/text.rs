@@ -68,12 +68,10 @@ impl<'a> Observer<'_, 'a> {
         let (root, attributes) = dotted.split_once('.').unwrap_or((dotted, ""));
         match self.resolver.meaning(root, None) {
             crate::resolve::Meaning::Known(roots) => {
-                let targets = self.resolver.extend(&roots, attributes);
-                targets
-                    .into_iter()
-                    .filter(|target| !target.local)
-                    .map(|target| target.name)
-                    .collect()
+                let path: Vec<&str> = attributes.split('.').filter(|it| !it.is_empty()).collect();
+                let targets = self.resolver.extend(&roots, &path);
+                let outside = targets.iter().filter(|target| !target.local);
+                outside.map(|target| target.name.clone()).collect()
             }
             _ => Vec::new(),
         }
@@ -91,7 +89,7 @@ struct Code {
 impl<'a> Visitor<'a> for Code {
     fn visit_expr(&mut self, expression: &'a Expr) {
         if let Some((root, attributes)) = crate::project::dotted_parts(expression) {
-            self.names.push(crate::scope::join(root, &attributes));
+            self.names.push(crate::scope::join(root, &attributes.join(".")));
             return;
         }
         self.acts |= !matches!(

@@ -91,6 +91,58 @@ fn order_and_files_do_not_matter() {
 }
 
 #[test]
+fn a_local_may_be_called_otherwise_in_one_method_only() {
+    let renamed = MODEL
+        .replace("def forward(self, x)", "def forward(self, y)")
+        .replace("self.first(x)", "self.first(y)")
+        .replace("scale=0.5) + x", "scale=0.5) + y")
+        .replace("def mix(self, hidden, scale)", "def mix(self, x, scale)")
+        .replace("self.second(hidden)", "self.second(x)");
+    assert_eq!(prints(&[("model.py", &renamed)]), prints(&[("model.py", MODEL)]));
+}
+
+#[test]
+fn what_methods_share_matters() {
+    const CLASS: &str = "
+class Block:
+    narrow = 1
+    wide = 2
+    def up(self, width=narrow):
+        return width + 1
+    def down(self, size=narrow):
+        return size - 1
+    def count(self):
+        global counter
+        counter = 1
+    def reset(self):
+        global counter
+        counter = 2
+";
+    let source = |text: &str| prints(&[("model.py", text)]).source;
+    let original = source(CLASS);
+    for (from, to) in [
+        ("size=narrow", "size=wide"),
+        (
+            "def reset(self):\n        global counter\n        counter",
+            "def reset(self):\n        global total\n        total",
+        ),
+    ] {
+        assert!(CLASS.contains(from), "{from}");
+        assert_ne!(source(&CLASS.replace(from, to)), original, "{from} -> {to}");
+    }
+    let renamed = CLASS.replace("narrow", "small").replace("counter", "total");
+    assert_eq!(source(&renamed.replace("size", "width")), original);
+}
+
+#[test]
+fn texts_cannot_be_cut_otherwise() {
+    let source = |text: &str| prints(&[("model.py", text)]).source;
+    assert_ne!(source("x = f('a', 'bc')\n"), source("x = f('ab', 'c')\n"));
+    assert_ne!(source("x = 1.0\n"), source("x = 1\n"));
+    assert_ne!(source("x = (1 + 2) * 3\n"), source("x = 1 + 2 * 3\n"));
+}
+
+#[test]
 fn what_is_computed_matters() {
     let original = prints(&[("model.py", MODEL)]);
     for (from, to) in [
