@@ -1,6 +1,7 @@
 //! The main job on real PyTorch: projects come in over HTTP and are reviewed, trained, scored, attributed
 //! and paid. One server, one story, in the order in which the projects arrive.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -41,6 +42,30 @@ async fn projects_are_reviewed_trained_attributed_and_paid() {
     policies_change_as_predicted(&prism).await;
     assert!(prism.terminate().success());
     every_decision_comes_out_the_same_again(folder.path());
+    weights_asked_for_while_epochs_close_are_one_snapshot_each(folder.path()).await;
+}
+
+/// HTTP-WGT-02 with a ledger that has rows: 200 questions a second, and under one tag never two answers.
+async fn weights_asked_for_while_epochs_close_are_one_snapshot_each(folder: &Path) {
+    let settings = Settings::api_only().with("PRISM_EPOCH_SECONDS", "1");
+    let prism = Prism::start_in(folder, &settings);
+    let mut snapshots = BTreeMap::<String, Value>::new();
+    let mut epochs = BTreeSet::new();
+    let mut every = tokio::time::interval(Duration::from_millis(5));
+    while epochs.len() < 4 {
+        every.tick().await;
+        let asked = prism.internal("GET", "/internal/v1/get_weights").send();
+        let response = asked.await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        let tag = response.headers()["etag"].to_str().expect("text").to_owned();
+        let body: Value = response.json().await.expect("JSON");
+        let exact = body["metadata"]["weights_ppm"].as_object().expect("weights");
+        assert_eq!(exact.values().filter_map(Value::as_u64).sum::<u64>(), 1_000_000, "{body}");
+        epochs.insert(body["metadata"]["epoch_id"].as_u64().expect("an epoch"));
+        let known = snapshots.entry(tag).or_insert_with(|| body.clone());
+        assert_eq!(*known, body);
+    }
+    assert!(prism.terminate().success());
 }
 
 /// Each answer is derived again from what was stored: questions, components, settings.

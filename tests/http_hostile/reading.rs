@@ -1,6 +1,7 @@
 //! What is read: headers of answers, texts that look like code, what health says, weights under way.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use prism_tests::{Prism, Settings};
@@ -79,7 +80,54 @@ async fn health_says_what_readiness_lacks() {
     assert_eq!(failed, ["disk"], "{body}");
 }
 
-/// HTTP-WGT-02: with epochs of one second; that a snapshot is whole is held by the tests of weights.
+/// HTTP-OPS-04: a database that takes no more writes, as on a disk that is full or read-only: here by a limit on
+/// the size of the server's files, which is lifted again.
+#[tokio::test]
+async fn a_database_without_writes_is_not_ready_and_loses_nothing() {
+    let prism = Prism::start(&Settings::api_only());
+    let before = sent(upload(&prism, "before", "x")).await;
+    assert_eq!(before.status(), 200);
+    let limit = |bytes: &str| {
+        let process = prism.id().to_string();
+        let status = Command::new("prlimit")
+            .args(["--pid", &process, &format!("--fsize={bytes}:unlimited")])
+            .status();
+        assert!(status.expect("prlimit of util-linux").success());
+    };
+    limit("1");
+    let body = readiness(&prism, 503).await;
+    let failed = body["checks"].as_array().expect("checks").iter();
+    let failed: Vec<_> = failed.filter(|check| check["ok"] == false).collect();
+    assert_eq!(failed.len(), 1, "{body}");
+    assert_eq!(failed[0]["name"], "database", "{body}");
+    assert_eq!(sent(prism.request("GET", "/livez")).await.status(), 200);
+    assert_eq!(prism.get("/health").await["status"], "ok");
+    assert_refused(upload(&prism, "during", "x"), 503, "unavailable").await;
+    limit("unlimited");
+    readiness(&prism, 200).await;
+    let again = sent(upload(&prism, "during", "x")).await;
+    assert_eq!(header(&again, "idempotency-replayed").as_deref(), Some("false"));
+    for taken in [before, again] {
+        let taken: Value = taken.json().await.expect("JSON");
+        let id = taken["id"].as_str().expect("an id");
+        assert_eq!(prism.get(&format!("/v1/submissions/{id}")).await["id"], id);
+    }
+}
+
+/// What readiness says once it answers with that status.
+async fn readiness(prism: &Prism, status: u16) -> Value {
+    let begin = now();
+    loop {
+        let response = sent(prism.request("GET", "/readyz?verbose")).await;
+        if response.status() == status {
+            return response.json().await.expect("JSON");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "never {status}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// HTTP-WGT-02: with epochs of one second and nothing to pay; `story.rs` asks the same of a ledger that has rows.
 #[tokio::test]
 async fn weights_asked_for_while_epochs_close_are_one_snapshot_each() {
     let prism = Prism::start(&Settings::api_only().with("PRISM_EPOCH_SECONDS", "1"));

@@ -6,6 +6,7 @@ use prism_intake::UploadLimits;
 use prism_pipeline::Pipeline;
 
 use super::admission::Admission;
+use super::health::Readiness;
 use crate::administration::Administration;
 use crate::config::Settings;
 
@@ -22,6 +23,8 @@ pub(super) struct ApiState {
     pub(super) limits: Arc<UploadLimits>,
     /// Places of requests.
     pub(super) admission: Arc<Admission>,
+    /// What was last found out about the database.
+    pub(super) readiness: Arc<Readiness>,
 }
 
 impl ApiState {
@@ -42,6 +45,7 @@ impl ApiState {
             settings: Arc::new(settings),
             limits: Arc::new(limits),
             admission,
+            readiness: Arc::default(),
         }
     }
 }

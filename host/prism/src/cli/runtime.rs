@@ -33,7 +33,18 @@ pub(super) fn need_database(settings: &Settings) -> anyhow::Result<()> {
 /// Runs a future to its end on a new executor.
 pub(super) fn block_on<F: Future>(future: F) -> anyhow::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let _entered = runtime.enter();
+    survive_file_limits();
     Ok(runtime.block_on(future))
+}
+
+/// Lets a write beyond the limit of a file's size fail like one to a full disk; without a handler, the process dies
+/// of it.
+fn survive_file_limits() {
+    use rustix::process::Signal;
+    use tokio::signal::unix::{SignalKind, signal};
+    // Without it the limit is what it is everywhere; nothing else depends on it.
+    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw())));
 }
 
 /// Resolves on SIGTERM or SIGINT.
