@@ -1,6 +1,8 @@
 //! The command line as a miner and an operator use it.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -94,6 +96,32 @@ fn doctor_finds_what_the_tests_need() {
     for name in ["policies", "token", "database"] {
         let check = checks.as_array().expect("a list").iter().find(|check| check["name"] == name);
         assert_eq!(check.expect(name)["ok"], true, "{checks}");
+    }
+}
+
+#[test]
+fn doctor_warns_of_a_clock_that_nobody_corrects() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let doctor = |answer: &str| {
+        let told = folder.path().join("timedatectl");
+        std::fs::write(&told, format!("#!/bin/sh\n{answer}\n")).expect("written");
+        std::fs::set_permissions(&told, Permissions::from_mode(0o755)).expect("set");
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.path().display());
+        let output = Command::new(binary())
+            .args(["doctor", "--json"])
+            .env("PRISM_DATA_DIR", folder.path().join("data"))
+            .env("PATH", path)
+            .output()
+            .expect("prism runs");
+        let checks = json(&output);
+        let mut checks = checks.as_array().expect("a list").iter();
+        checks.find(|check| check["name"] == "clock").expect("a check").clone()
+    };
+    assert_eq!(doctor("echo yes")["warning"], Value::Null);
+    for (answer, expected) in [("echo no", "nobody corrects it"), ("exit 1", "not known")] {
+        let check = doctor(answer);
+        let warned = check["warning"].as_str().is_some_and(|told| told.contains(expected));
+        assert!(warned && check["ok"] == true, "{check}");
     }
 }
 

@@ -131,8 +131,10 @@ fn compile_guests(workspace: &Path, target_dir: &Path) -> Result<(), String> {
     // Panic messages hold source paths; without these the bytes would differ from machine to machine.
     // Warnings are for whoever builds the guests by hand; here they would bury an error.
     // The parser and `memchr` go over text sixteen bytes at a time.
-    let mut flags = "-Awarnings\x1f-Ctarget-feature=+simd128".to_owned();
-    flags += &format!("\x1f--remap-path-prefix={}=/prism", workspace.display());
+    let mut flags = format!(
+        "-Awarnings\x1f-Ctarget-feature=+simd128\x1f--remap-path-prefix={}=/prism",
+        workspace.display()
+    );
     if let Some(home) = cargo_home() {
         let registry = home.join("registry/src");
         for index in fs::read_dir(&registry).into_iter().flatten().flatten() {

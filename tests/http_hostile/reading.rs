@@ -60,7 +60,7 @@ async fn text_that_looks_like_sql_is_text() {
     assert_refused(again, 422, "idempotency-key-reused").await;
 }
 
-/// HTTP-OPS-04: a full disk; what the engine lacks is `prism doctor`'s to say, as uploads are taken without it.
+/// HTTP-OPS-04: a disk that is nearly full.
 #[tokio::test]
 async fn health_says_what_readiness_lacks() {
     let settings = Settings::api_only().with("PRISM_FREE_BYTES", &u64::MAX.to_string());

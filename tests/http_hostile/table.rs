@@ -17,7 +17,7 @@ const ELSEWHERE: [(&str, &str, &str); 3] = [
 ];
 
 /// What the cases call it, and what real clients rely on: the contract wins.
-const RENAMED: [(&str, &str, &str); 10] = [
+const RENAMED: [(&str, &str, &str); 11] = [
     ("HTTP-AUT-07", "403 slug-mismatch", "400 slug-mismatch"),
     ("HTTP-IDN-01", "401 signature-missing", "422 signature-missing: a missing header is a 422"),
     ("HTTP-SIG-01", "202", "200: an accepted upload is a 200"),
@@ -44,6 +44,12 @@ const RENAMED: [(&str, &str, &str); 10] = [
         "held or rejected by the review, which says of whom it is a copy",
     ),
     ("HTTP-OPS-02", "403 role-required", "403 scope-missing"),
+    (
+        "HTTP-OPS-04",
+        "/readyz 503 naming the failed check",
+        "that, for the database and the disk; uploads are taken without an engine, and no server knows \
+         that its clock is wrong: of these `prism doctor` tells",
+    ),
 ];
 
 fn root() -> PathBuf {

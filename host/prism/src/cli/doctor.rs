@@ -4,15 +4,19 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use prism_evaluation::Checkup;
 use rustix::fs::{Access, access};
+use tokio::process::Command;
 
 use super::{output, runtime};
 use crate::config::Settings;
 use crate::wire;
 
+/// How long systemd may take to say how the clock is.
+const CLOCK_TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How each SQLite database begins.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
@@ -25,7 +29,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut checks = vec![policies(settings), token(settings), database(settings)];
-    checks.extend(runtime::block_on(prism_evaluation::doctor(&settings.evaluation))?);
+    let machine = async { (clock().await, prism_evaluation::doctor(&settings.evaluation).await) };
+    let (clock, evaluation) = runtime::block_on(machine)?;
+    checks.push(clock);
+    checks.extend(evaluation);
     let healthy = checks.iter().all(|check| check.ok);
     if arguments.json {
         output::json(&checks)?;
@@ -70,6 +77,27 @@ fn database(settings: &Settings) -> Checkup {
     };
     let remedy = "make the data folder writable, or set PRISM_DATA_DIR or PRISM_DATABASE_URL";
     Checkup::new("database", found, remedy)
+}
+
+/// Whether somebody keeps the clock right, as systemd knows. Signatures are good for some minutes only, and epochs
+/// close by it.
+async fn clock() -> Checkup {
+    let mut asking = Command::new("timedatectl");
+    asking.args(["show", "--property=NTPSynchronized", "--value"]).kill_on_drop(true);
+    let told = match tokio::time::timeout(CLOCK_TOLD_WITHIN, asking.output()).await {
+        Ok(Ok(told)) if told.status.success() => told.stdout,
+        _ => Vec::new(),
+    };
+    let (detail, warning) = match told.trim_ascii() {
+        b"yes" => ("synchronized", None),
+        b"no" => ("not synchronized", Some("nobody corrects it")),
+        _ => ("timedatectl does not tell", Some("it is not known whether anybody corrects it")),
+    };
+    let warning = warning.map(|told| {
+        format!("{told}: when it is wrong by five minutes, signed uploads are refused as stale")
+    });
+    Checkup::new("clock", Ok(detail.to_owned()), "apt-get install systemd-timesyncd, or chrony")
+        .with_warning(warning)
 }
 
 /// Looks at the file from outside: opening it as the server does would bring its schema up to date.
