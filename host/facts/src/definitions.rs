@@ -6,7 +6,7 @@ use ruff_python_ast::{Expr, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::observe::is_main_guard;
-use crate::project::Project;
+use crate::project::{Project, prefixes};
 use crate::scope::join;
 
 /// What is defined.
@@ -46,7 +46,11 @@ impl Ranged for Definition<'_> {
 pub(crate) struct Definitions<'a> {
     /// In the order found.
     pub(crate) all: Vec<Definition<'a>>,
-    by_name: BTreeMap<String, Vec<usize>>,
+    /// Those that one name stands for.
+    pub(crate) groups: Vec<Vec<usize>>,
+    by_name: BTreeMap<String, usize>,
+    /// The most parts that a name has.
+    parts_max: usize,
 }
 
 impl<'a> Definitions<'a> {
@@ -59,23 +63,37 @@ impl<'a> Definitions<'a> {
         definitions
     }
 
-    /// The definitions of that dotted name, or of the longest part of it that is one.
-    pub(crate) fn named(&self, dotted: &str) -> Option<(&[usize], usize)> {
-        let mut length = dotted.len();
-        loop {
-            let part = dotted.get(..length)?;
-            if let Some(found) = self.by_name.get(part) {
-                return Some((found, length));
-            }
-            length = part.rfind('.')?;
-        }
+    /// The group of that dotted name, or of the longest part of it that has one, and the length of that part.
+    pub(crate) fn named(&self, dotted: &str) -> Option<(usize, usize)> {
+        std::iter::once(dotted)
+            .chain(prefixes(dotted, self.parts_max))
+            .find_map(|part| Some((*self.by_name.get(part)?, part.len())))
+    }
+
+    /// The definitions of a group.
+    pub(crate) fn group(&self, index: usize) -> &[usize] {
+        self.groups.get(index).map_or(&[], Vec::as_slice)
     }
 
     fn add(&mut self, module: usize, name: String, body: Body<'a>) {
         if !name.is_empty() {
-            self.by_name.entry(name).or_default().push(self.all.len());
+            self.name(name, self.all.len());
         }
         self.all.push(Definition { module, body });
+    }
+
+    fn name(&mut self, name: String, definition: usize) {
+        self.parts_max = self.parts_max.max(name.split('.').count());
+        let next = self.groups.len();
+        let group = *self.by_name.entry(name).or_insert(next);
+        if group == next {
+            self.groups.push(Vec::new());
+        }
+        if let Some(group) = self.groups.get_mut(group)
+            && group.last() != Some(&definition)
+        {
+            group.push(definition);
+        }
     }
 
     fn add_body(&mut self, module: usize, prefix: &str, body: &'a [Stmt]) {
@@ -122,17 +140,28 @@ impl<'a> Definitions<'a> {
         }
     }
 
+    /// A value is one definition, whatever the number of names that it is given.
     fn add_value(&mut self, module: usize, prefix: &str, targets: &'a [Expr], value: &'a Expr) {
-        for target in targets {
-            match target {
-                // `__all__` and the like tell others about the module; they do nothing.
-                Expr::Name(name) if name.id.starts_with("__") => {}
-                Expr::Name(name) => {
-                    self.add(module, join(prefix, name.id.as_str()), Body::Value(value));
-                }
-                Expr::Tuple(tuple) => self.add_value(module, prefix, &tuple.elts, value),
-                _ => self.add(module, String::new(), Body::Value(value)),
-            }
+        if self.name_targets(prefix, targets) {
+            self.all.push(Definition { module, body: Body::Value(value) });
         }
+    }
+
+    /// Gives names to the definition that comes next. Tells whether there is a target that counts.
+    fn name_targets(&mut self, prefix: &str, targets: &'a [Expr]) -> bool {
+        let mut counts = false;
+        for target in targets {
+            counts |= match target {
+                // `__all__` and the like tell others about the module; they do nothing.
+                Expr::Name(name) if name.id.starts_with("__") => false,
+                Expr::Name(name) => {
+                    self.name(join(prefix, name.id.as_str()), self.all.len());
+                    true
+                }
+                Expr::Tuple(tuple) => self.name_targets(prefix, &tuple.elts),
+                _ => true,
+            };
+        }
+        counts
     }
 }

@@ -49,12 +49,12 @@ pub(crate) fn fingerprint<'a>(
     let indices = 0..definitions.all.len();
     let streams: Vec<Stream> =
         indices.clone().map(|index| normalise(project, definitions, &members, index)).collect();
-    let hashes = hash_with_references(&streams);
+    let hashes = hash_with_references(definitions, &streams);
     let reach = |names: &[&str]| {
         // Which hook a function serves is part of what is done.
         let roots: BTreeMap<&str, Vec<usize>> =
             names.iter().map(|name| (*name, entry.defined(project, definitions, name))).collect();
-        let reached = closure(roots.values().flatten().copied(), &streams);
+        let reached = closure(definitions, &streams, roots.values().flatten().copied());
         (print(&reached, &hashes, &roots), reached)
     };
     let (architecture, built) = reach(ARCHITECTURE);
@@ -77,48 +77,77 @@ pub(crate) fn fingerprint<'a>(
 
 /// The digest of each definition and, some rounds deep, of what it refers to. Who refers to nothing keeps his own;
 /// whose references did not change in a round keeps his for the next, so that only circles need all rounds.
-fn hash_with_references(streams: &[Stream]) -> Vec<Hash> {
+fn hash_with_references(definitions: &Definitions<'_>, streams: &[Stream]) -> Vec<Hash> {
     let own: Vec<Hash> =
         streams.iter().map(|stream| Blake2b256::digest(&stream.exact).into()).collect();
     let mut hashes = own.clone();
-    let mut changed = vec![true; streams.len()];
+    let mut groups = hash_groups(definitions, &hashes);
+    let mut changed = vec![true; groups.len()];
     for _ in 0..ROUNDS {
-        let is_changed = |index: &usize| changed.get(*index).copied().unwrap_or(false);
+        let is_changed = |group: &usize| changed.get(*group).copied().unwrap_or(false);
         let next = own.iter().zip(streams).zip(&hashes).map(|((own, stream), hash)| {
             if !stream.references.iter().any(is_changed) {
                 return *hash;
             }
             let mut digest = Blake2b256::new_with_prefix(own);
-            for reference in stream.references.iter().filter_map(|index| hashes.get(*index)) {
+            for reference in stream.references.iter().filter_map(|group| groups.get(*group)) {
                 digest.update(reference);
             }
             digest.finalize().into()
         });
-        let next: Vec<Hash> = next.collect();
-        changed = next.iter().zip(&hashes).map(|(next, hash)| next != hash).collect();
-        hashes = next;
+        hashes = next.collect();
+        let next = hash_groups(definitions, &hashes);
+        changed = next.iter().zip(&groups).map(|(next, hash)| next != hash).collect();
+        groups = next;
     }
     hashes
 }
 
+/// The digests of what names stand for: of several definitions, that of all of them.
+fn hash_groups(definitions: &Definitions<'_>, hashes: &[Hash]) -> Vec<Hash> {
+    let of_group = |group: &Vec<usize>| {
+        let mut all = group.iter().filter_map(|index| hashes.get(*index));
+        if let ([_], Some(hash)) = (group.as_slice(), all.next()) {
+            return *hash;
+        }
+        let mut digest = Blake2b256::new();
+        for hash in group.iter().filter_map(|index| hashes.get(*index)) {
+            digest.update(hash);
+        }
+        digest.finalize().into()
+    };
+    definitions.groups.iter().map(of_group).collect()
+}
+
 /// All definitions that the roots refer to, directly or not.
-fn closure(roots: impl Iterator<Item = usize>, streams: &[Stream]) -> BTreeSet<usize> {
+fn closure(
+    definitions: &Definitions<'_>,
+    streams: &[Stream],
+    roots: impl Iterator<Item = usize>,
+) -> BTreeSet<usize> {
     let mut waiting: Vec<usize> = roots.collect();
     let mut reached = BTreeSet::new();
+    let mut groups = BTreeSet::new();
     while let Some(index) = waiting.pop() {
-        if reached.insert(index)
-            && let Some(stream) = streams.get(index)
-        {
-            waiting.extend(&stream.references);
+        if !reached.insert(index) {
+            continue;
+        }
+        let references = streams.get(index).map_or(&[][..], |stream| &stream.references);
+        for group in references {
+            if groups.insert(*group) {
+                waiting.extend(definitions.group(*group));
+            }
         }
     }
     reached
 }
 
-/// One digest of a set of definitions, whatever their order, and of the part that roots play in it.
+/// One digest of a set of definitions, whatever their order and however often each is there, and of the part that
+/// roots play in it.
 fn print(indices: &BTreeSet<usize>, hashes: &[Hash], roots: &BTreeMap<&str, Vec<usize>>) -> String {
     let mut sorted: Vec<&Hash> = indices.iter().filter_map(|index| hashes.get(*index)).collect();
     sorted.sort_unstable();
+    sorted.dedup();
     let mut digest = Blake2b256::new_with_prefix(b"prism.fingerprint/2");
     for hash in sorted {
         digest.update(hash);

@@ -136,8 +136,8 @@ impl<'a> Normaliser<'_, 'a> {
                 continue;
             }
             self.tag(Tag::Project);
-            let Some((found, length)) = self.definitions.named(&target.name) else { continue };
-            self.stream.references.extend_from_slice(found);
+            let Some((group, length)) = self.definitions.named(&target.name) else { continue };
+            self.stream.references.push(group);
             let beyond = target.name.get(length..).unwrap_or_default().matches('.').count();
             let kept = attributes.len().saturating_sub(beyond);
             attributes.iter().skip(kept).for_each(|attribute| self.member(attribute));

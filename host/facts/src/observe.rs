@@ -14,7 +14,7 @@ use crate::lines::Lines;
 use crate::project::Project;
 use crate::report::{Place, Report, Seen};
 use crate::resolve::Resolver;
-use crate::scope::{Scope, import_from_module, join};
+use crate::scope::{NAME_BYTES_MAX, Scope, import_from_module, join, joined};
 
 /// Walks one module.
 pub(crate) struct Observer<'p, 'a> {
@@ -77,7 +77,9 @@ impl<'a> Observer<'_, 'a> {
     }
 
     fn qualified(&self, name: &str) -> String {
-        join(&self.qualifier.join("."), name)
+        let mut parts = self.qualifier.clone();
+        parts.push(name);
+        joined(&parts)
     }
 
     fn see_imports(&mut self, statement: &StmtImport) {
@@ -175,17 +177,26 @@ impl<'a> Observer<'_, 'a> {
 
     /// Base classes as resolved names, `metaclass=…` and other keywords after them.
     fn describe_bases(&self, arguments: &Arguments) -> String {
-        let mut parts = Vec::new();
-        for base in &arguments.args {
+        let bases = arguments.args.iter().map(|base| {
             // `Generic[T]` is a subclass of `Generic`.
-            let base = base.as_subscript_expr().map_or(base, |subscript| &*subscript.value);
-            parts.push(self.describe_name(base));
+            base.as_subscript_expr().map_or(base, |subscript| &*subscript.value)
+        });
+        let keywords = arguments.keywords.iter().map(|keyword| {
+            (Some(keyword.arg.as_ref().map_or("**", |name| name.as_str())), &keyword.value)
+        });
+        let mut text = String::new();
+        for (keyword, value) in bases.map(|base| (None, base)).chain(keywords) {
+            // What is beyond is not told.
+            if text.len() > NAME_BYTES_MAX {
+                break;
+            }
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.extend(keyword.iter().flat_map(|name| [*name, "="]));
+            text.push_str(&self.describe_name(value));
         }
-        for keyword in &arguments.keywords {
-            let name = keyword.arg.as_ref().map_or("**", |name| name.as_str());
-            parts.push(format!("{name}={}", self.describe_name(&keyword.value)));
-        }
-        parts.join(", ")
+        text
     }
 
     fn see_module_statement(&mut self, statement: &'a Stmt) {

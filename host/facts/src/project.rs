@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::key::Key;
 use crate::known_names::{builtin, is_dunder, is_installed};
-use crate::scope::{Scope, ScopeKind, is_joined, join};
+use crate::scope::{Scope, ScopeKind, cut, is_joined, join};
 
 /// The most things that one name may stand for; beyond, one of them is `AMBIGUOUS`.
 pub(crate) const TARGETS_MAX: usize = 16;
@@ -72,6 +72,8 @@ pub(crate) struct Project<'a> {
     pub(crate) modules: Vec<ModuleScope<'a>>,
     by_name: BTreeMap<String, usize>,
     packages: BTreeSet<String>,
+    /// The most parts that the name of a module has.
+    parts_max: usize,
     /// What the names of modules and packages begin with. Most names in a project begin with none of these.
     top_levels: BTreeSet<String>,
     /// What names that a module does not bind were found to stand for in it.
@@ -94,6 +96,7 @@ impl<'a> Project<'a> {
             modules: Vec::with_capacity(sources.len()),
             by_name: BTreeMap::new(),
             packages: BTreeSet::new(),
+            parts_max: 0,
             top_levels: BTreeSet::new(),
             unbound: RefCell::default(),
             builtins: RefCell::default(),
@@ -133,6 +136,7 @@ impl<'a> Project<'a> {
         }
         self.by_name.entry(name.to_owned()).or_insert(index);
         self.top_levels.insert(top_level.to_owned());
+        self.parts_max = self.parts_max.max(name.split('.').count());
         for (at, _) in name.match_indices('.') {
             self.packages.extend(name.get(..at).map(str::to_owned));
         }
@@ -156,11 +160,11 @@ impl<'a> Project<'a> {
     fn canonical_within(&self, dotted: &str, steps: u32) -> Vec<Target> {
         let top_level = dotted.split('.').next().unwrap_or(dotted);
         if !self.top_levels.contains(top_level) {
-            return vec![Target { name: dotted.to_owned(), local: false }];
+            return vec![Target { name: cut(dotted).to_owned(), local: false }];
         }
         let Some((index, rest)) = self.split_module(dotted) else {
             let local = self.packages.contains(dotted);
-            return vec![Target { name: dotted.to_owned(), local }];
+            return vec![Target { name: cut(dotted).to_owned(), local }];
         };
         let Some(module) = self.modules.get(index) else { return Vec::new() };
         let (member, attributes) = rest.split_once('.').unwrap_or((rest, ""));
@@ -188,9 +192,9 @@ impl<'a> Project<'a> {
         if let Some(index) = self.by_name.get(dotted) {
             return Some((*index, ""));
         }
-        dotted.rmatch_indices('.').find_map(|(at, _)| {
-            let index = self.by_name.get(dotted.get(..at)?)?;
-            Some((*index, dotted.get(at + 1..)?))
+        prefixes(dotted, self.parts_max).find_map(|prefix| {
+            let index = self.by_name.get(prefix)?;
+            Some((*index, dotted.get(prefix.len() + 1..)?))
         })
     }
 
@@ -262,7 +266,7 @@ impl<'a> Project<'a> {
 
     /// What a name stands for that comes from Python's builtins; none when it does not.
     pub(crate) fn builtin(&self, name: Key<'_>) -> Option<Targets> {
-        let target = || Rc::new(vec![Target { name: name.text().to_owned(), local: false }]);
+        let target = || Rc::new(vec![Target { name: cut(name.text()).to_owned(), local: false }]);
         let Some(index) = builtin(name) else { return is_dunder(name.text()).then(target) };
         Some(Rc::clone(self.builtins.borrow_mut().entry(index).or_insert_with(target)))
     }
@@ -304,6 +308,13 @@ impl<'a> Project<'a> {
         let attributes = attributes.join(".");
         roots.iter().flat_map(|target| self.extend(target, &attributes, steps)).collect()
     }
+}
+
+/// What a dotted name begins with, the longest first: of its parts not all, and not more than `parts_max`.
+pub(crate) fn prefixes(dotted: &str, parts_max: usize) -> impl Iterator<Item = &str> {
+    let dots = dotted.match_indices('.').take(parts_max).map(|(at, _)| at);
+    let dots: SmallVec<[usize; 8]> = dots.collect();
+    dots.into_iter().rev().filter_map(|at| dotted.get(..at))
 }
 
 /// What a chain of attributes starts from, and the attributes in the order written.

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use ruff_python_ast::{Expr, StmtClassDef, StmtFunctionDef};
 
 use crate::key::Key;
-use crate::project::{Project, TARGETS_MAX, Target, Targets, bounded, dotted_parts};
-use crate::scope::{Binding, Scope, ScopeKind};
+use crate::project::{Path, Project, TARGETS_MAX, Target, Targets, bounded, dotted_parts};
+use crate::scope::{Binding, Scope, ScopeKind, joined};
 
 /// The longest chain of aliases that is followed inside functions.
 const ALIAS_STEPS_MAX: u32 = 16;
@@ -206,7 +206,9 @@ impl<'p, 'a> Resolver<'p, 'a> {
         match (&***targets, attributes) {
             ([_], []) => Rc::clone(targets),
             ([target], _) if !target.local => {
-                Rc::new(vec![Target { name: dotted(&target.name, attributes), local: false }])
+                let mut parts = Path::from_slice(&[&target.name]);
+                parts.extend_from_slice(attributes);
+                Rc::new(vec![Target { name: joined(&parts), local: false }])
             }
             _ => {
                 let attributes = attributes.join(".");
@@ -215,16 +217,4 @@ impl<'p, 'a> Resolver<'p, 'a> {
             }
         }
     }
-}
-
-/// A name and attributes of it.
-fn dotted(name: &str, attributes: &[&str]) -> String {
-    let length = attributes.iter().map(|it| it.len() + 1).sum::<usize>() + name.len();
-    let mut whole = String::with_capacity(length);
-    whole.push_str(name);
-    for attribute in attributes {
-        whole.push('.');
-        whole.push_str(attribute);
-    }
-    whole
 }

@@ -108,13 +108,40 @@ pub(crate) fn import_from_module(statement: &StmtImportFrom, package: &str) -> S
     base.join(".")
 }
 
+/// Bytes of a dotted name that are kept. Nothing that is called by more is known to anybody; and where a short
+/// alias stands for a long name, each use of it would cost the long one.
+pub(crate) const NAME_BYTES_MAX: usize = 512;
+
 /// Joins a module and a name; either may be empty.
 pub(crate) fn join(module: &str, name: &str) -> String {
     match (module.is_empty(), name.is_empty()) {
-        (true, _) => name.to_owned(),
-        (_, true) => module.to_owned(),
-        _ => [module, ".", name].concat(),
+        (true, _) => cut(name).to_owned(),
+        (_, true) => cut(module).to_owned(),
+        _ => joined(&[module, name]),
     }
+}
+
+/// The parts with dots between them.
+pub(crate) fn joined(parts: &[&str]) -> String {
+    let length = parts.iter().map(|part| part.len() + 1).sum::<usize>();
+    let mut whole = String::with_capacity(length.min(NAME_BYTES_MAX));
+    for (index, part) in parts.iter().enumerate() {
+        if whole.len() >= NAME_BYTES_MAX {
+            break;
+        }
+        if index > 0 {
+            whole.push('.');
+        }
+        whole.push_str(
+            part.get(..part.floor_char_boundary(NAME_BYTES_MAX - whole.len())).unwrap_or(part),
+        );
+    }
+    whole
+}
+
+/// As much of a name as is kept.
+pub(crate) fn cut(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or(name)
 }
 
 /// Whether `whole` is what `join` makes of the two.
@@ -203,7 +230,7 @@ impl<'a, 'p> Collector<'a, 'p> {
                 Some(name) => (name.as_str(), dotted),
                 None => (top_level, top_level),
             };
-            push_new(&mut self.bind(name).imports, target.to_owned());
+            push_new(&mut self.bind(name).imports, cut(target).to_owned());
         }
     }
 

@@ -85,7 +85,7 @@ pub(crate) struct Stream {
     pub(crate) loose: Vec<u64>,
     /// Where each of the loose tokens stands: the byte where the expression or statement around it begins.
     pub(crate) places: Vec<u32>,
-    /// Definitions referred to, in order.
+    /// Groups of definitions referred to, in order.
     pub(crate) references: Vec<usize>,
 }
 

@@ -135,6 +135,21 @@ class Block:
 }
 
 #[test]
+fn a_helper_that_is_there_twice_is_one() {
+    let original = prints(&[("model.py", MODEL)]);
+    let twice = MODEL.replace("WIDTH = 64", "WIDTH = SIZE = 64").replace(
+        "return nn.Sequential(nn.Embedding(ctx.vocab_size, WIDTH)",
+        "return nn.Sequential(nn.Embedding(ctx.vocab_size, SIZE)",
+    );
+    assert_ne!(twice, MODEL);
+    assert_eq!(prints(&[("model.py", &twice)]), original);
+    let apart = twice.replace("WIDTH = SIZE = 64", "WIDTH = 64\nSIZE = 64");
+    assert_eq!(prints(&[("model.py", &apart)]), original);
+    let other = twice.replace("WIDTH = SIZE = 64", "WIDTH = 64\nSIZE = 65");
+    assert_ne!(prints(&[("model.py", &other)]).architecture, original.architecture);
+}
+
+#[test]
 fn texts_cannot_be_cut_otherwise() {
     let source = |text: &str| prints(&[("model.py", text)]).source;
     assert_ne!(source("x = f('a', 'bc')\n"), source("x = f('ab', 'c')\n"));

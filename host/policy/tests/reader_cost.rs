@@ -141,6 +141,39 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
     ("literals of bulk", "x = ", "'a' * 9 * ", "9\n"),
 ];
 
+/// Texts in which two things grow, each of which may be paid for once for each of the other: head, piece, middle,
+/// piece and tail.
+#[rustfmt::skip]
+const PAIRS: &[(&str, [&str; 5])] = &[
+    ("many targets of a long value", ["", "a# = ", "[", "1, ", "]\n"]),
+    ("many tuples of targets", ["", "a#, ", " = [", "1, ", "]\n"]),
+    ("a long import and its uses", ["import ", "a", " as t\n", "t.x()\n", ""]),
+    ("a long import from and its names", ["from ", "a", " import ", "b#, ", "c\n"]),
+    ("a long chain and its uses", ["import a\nt = a", ".b", "\n", "t.x()\n", ""]),
+    ("long names in a chain", ["import ", "a.", "a as t\nu = t.b.c.d\n", "u.x()\n", ""]),
+    ("a long name of one's own", ["def ", "a", "(): pass\n", "def f#(): pass\n", ""]),
+    ("a long class and its methods", ["class ", "a", ":\n    x = 1\n", "    def f#(self): pass\n", ""]),
+    ("a long name as a base", ["import ", "a", " as t\nclass A(", "t, ", "): pass\n"]),
+    ("a long name as a keyword", ["import ", "a", " as t\nf(", "b#=t, ", ")\n"]),
+    ("one name defined and used", ["", "def f(): pass\n", "def g():\n", "    f()\n", ""]),
+    ("one name defined and used apart", ["", "class A: x = 1\n", "", "def g#(): return A.x\n", ""]),
+    ("star imports and unknown names", ["", "from a# import *\n", "", "b#.c()\n", ""]),
+    ("one name with values and uses", ["", "x = torch.a#\n", "", "x.b()\n", ""]),
+    ("globals and their uses", ["def f():\n    global a", ", a#", "\n", "    a# = b\n", ""]),
+    ("names of a class and methods", ["class A:\n", "    a# = 1\n", "", "    def f#(self, b=a#): return b\n", ""]),
+    ("members and methods", ["class A:\n    def f(self):\n        pass\n", "        self.a# = 1\n", "", "    def f#(self): return self.a#\n", ""]),
+    ("locals and functions in it", ["def f():\n", "    a# = 1\n", "", "    def g#(): return a#\n", ""]),
+    ("locals and lambdas in it", ["def f():\n", "    a# = 1\n", "", "    b(lambda c#: a#)\n", ""]),
+    ("a long text as a default", ["def f(a='", "b", "'", ", c#=1", "): pass\n"]),
+    ("decorators and methods", ["class A:\n", "    @d.e#\n", "    def f(self): pass\n", "    def g#(self): pass\n", ""]),
+    ("accessors of a long name", ["import ", "a", " as t\n", "getattr(t, 'b')\n", ""]),
+    ("annotations of a long name", ["import ", "a", " as t\n", "x: 't.b'\n", ""]),
+];
+
+fn pair(bytes: usize, [head, one, middle, two, tail]: &[&str; 5]) -> String {
+    repeated(bytes / 2, head, one, middle) + &repeated(bytes / 2, "", two, tail)
+}
+
 /// Projects of more and more modules, by the number of modules.
 fn projects(count: usize) -> Vec<(&'static str, Vec<(String, String)>)> {
     let modules = |source: &dyn Fn(usize) -> String| {
@@ -177,6 +210,10 @@ fn fuel_grows_with_the_text() {
     let mut steep = Vec::new();
     for (name, head, piece, tail) in TEXTS {
         let text = |bytes| vec![("m.py".to_owned(), repeated(bytes, head, piece, tail))];
+        check(&reader, name, &text(BYTES), &text(2 * BYTES), &mut steep);
+    }
+    for (name, parts) in PAIRS {
+        let text = |bytes| vec![("m.py".to_owned(), pair(bytes, parts))];
         check(&reader, name, &text(BYTES), &text(2 * BYTES), &mut steep);
     }
     for ((name, few), (_, many)) in projects(120).into_iter().zip(projects(240)) {
