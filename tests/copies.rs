@@ -9,9 +9,16 @@ use serde_json::Value;
 const SETTLES: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The project with every name of it changed, its definitions in another order, other constants, no comments, and a
-/// function that nothing calls.
+/// The project with every name of it changed, other constants, no comments, and a function that nothing calls.
 fn disguised(project: &Project) -> Project {
+    let mut project = renamed(project);
+    let unused = "\n\ndef unused(values):\n    total = 0\n    for value in values:\n        total = total * 3 + len(str(value))\n    return total\n";
+    project.get_mut("model.py").expect("a model").extend_from_slice(unused.as_bytes());
+    project
+}
+
+/// The same without anything that was not there.
+fn renamed(project: &Project) -> Project {
     let source = String::from_utf8(project["model.py"].clone()).expect("text");
     let mut text = without_docstrings(&source);
     for (from, to) in [
@@ -33,10 +40,9 @@ fn disguised(project: &Project) -> Project {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }
-    let unused = "\n\ndef unused(values):\n    total = 0\n    for value in values:\n        total = total * 3 + len(str(value))\n    return total\n";
     Project::from([
         ("prism.yaml".to_owned(), project["prism.yaml"].clone()),
-        ("model.py".to_owned(), (text + unused).into_bytes()),
+        ("model.py".to_owned(), text.into_bytes()),
     ])
 }
 
@@ -95,7 +101,7 @@ async fn a_copy_is_found_under_its_disguise_and_other_work_is_not_held() {
     );
     assert_eq!(spans["severity"], "hold");
 
-    let taken = prism.submit("ben", zip_of(&developed(&disguised(&honest())))).await;
+    let taken = prism.submit("ben", zip_of(&developed(&renamed(&honest())))).await;
     assert_eq!(
         reviewed(&prism, &taken).await["status"],
         "held",

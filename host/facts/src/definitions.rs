@@ -41,13 +41,22 @@ impl Ranged for Definition<'_> {
     }
 }
 
+/// A definition that a name stands for, or what is unpacked from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Index of the definition.
+    pub(crate) definition: usize,
+    /// 0 for the whole of it; else the place among what it is unpacked to, from 1.
+    pub(crate) position: u64,
+}
+
 /// All definitions of a project.
 #[derive(Default)]
 pub(crate) struct Definitions<'a> {
     /// In the order found.
     pub(crate) all: Vec<Definition<'a>>,
     /// Those that one name stands for.
-    pub(crate) groups: Vec<Vec<usize>>,
+    pub(crate) groups: Vec<Vec<Member>>,
     by_name: BTreeMap<String, usize>,
     /// The most parts that a name has.
     parts_max: usize,
@@ -71,18 +80,34 @@ impl<'a> Definitions<'a> {
     }
 
     /// The definitions of a group.
-    pub(crate) fn group(&self, index: usize) -> &[usize] {
-        self.groups.get(index).map_or(&[], Vec::as_slice)
+    pub(crate) fn group(&self, index: usize) -> impl Iterator<Item = usize> {
+        self.groups.get(index).into_iter().flatten().map(|member| member.definition)
+    }
+
+    /// The place of a parameter of the function or constructor that a group is, where it is only one.
+    pub(crate) fn parameter(&self, group: usize, name: &str) -> Option<u64> {
+        /// Parameters that are looked at, so that many keywords of a long list cost no more than both.
+        const PARAMETERS_MAX: usize = 64;
+        let [Member { definition, position: 0 }] = self.groups.get(group)?.as_slice() else {
+            return None;
+        };
+        let (parameters, bound) = match self.all.get(*definition)?.body {
+            Body::Function(function) => (&function.parameters, 0),
+            Body::Class(class) => (&constructor(class)?.parameters, 1),
+            Body::Value(_) | Body::Statement(_) => return None,
+        };
+        let mut names = parameters.iter().skip(bound).take(PARAMETERS_MAX);
+        names.position(|parameter| parameter.name().as_str() == name).map(|place| place as u64)
     }
 
     fn add(&mut self, module: usize, name: String, body: Body<'a>) {
         if !name.is_empty() {
-            self.name(name, self.all.len());
+            self.name(name, Member { definition: self.all.len(), position: 0 });
         }
         self.all.push(Definition { module, body });
     }
 
-    fn name(&mut self, name: String, definition: usize) {
+    fn name(&mut self, name: String, member: Member) {
         self.parts_max = self.parts_max.max(name.split('.').count());
         let next = self.groups.len();
         let group = *self.by_name.entry(name).or_insert(next);
@@ -90,9 +115,9 @@ impl<'a> Definitions<'a> {
             self.groups.push(Vec::new());
         }
         if let Some(group) = self.groups.get_mut(group)
-            && group.last() != Some(&definition)
+            && group.last() != Some(&member)
         {
-            group.push(definition);
+            group.push(member);
         }
     }
 
@@ -110,10 +135,13 @@ impl<'a> Definitions<'a> {
             Stmt::ClassDef(class) => {
                 self.add(module, join(prefix, class.name.as_str()), Body::Class(class));
             }
-            Stmt::Assign(assign) => self.add_value(module, prefix, &assign.targets, &assign.value),
+            Stmt::Assign(assign) => {
+                let targets: Vec<&Expr> = assign.targets.iter().collect();
+                self.add_value(module, prefix, &targets, &assign.value);
+            }
             Stmt::AnnAssign(assign) => {
                 if let Some(value) = &assign.value {
-                    self.add_value(module, prefix, std::slice::from_ref(&*assign.target), value);
+                    self.add_value(module, prefix, &[&assign.target], value);
                 }
             }
             Stmt::If(branch) => {
@@ -140,28 +168,52 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    /// A value is one definition, whatever the number of names that it is given.
-    fn add_value(&mut self, module: usize, prefix: &str, targets: &'a [Expr], value: &'a Expr) {
-        if self.name_targets(prefix, targets) {
+    /// A value is one definition, whatever the number of names that it is given; of a tuple that is written out
+    /// each name has its part.
+    fn add_value(&mut self, module: usize, prefix: &str, targets: &[&'a Expr], value: &'a Expr) {
+        let parts = value.as_tuple_expr().filter(|it| !it.iter().any(Expr::is_starred_expr));
+        let (apart, whole): (Vec<&Expr>, Vec<&Expr>) = targets.iter().partition(|target| {
+            let names = target.as_tuple_expr().filter(|it| !it.iter().any(Expr::is_starred_expr));
+            names.zip(parts).is_some_and(|(names, parts)| names.len() == parts.len())
+        });
+        for (index, part) in parts.into_iter().flatten().enumerate().filter(|_| !apart.is_empty()) {
+            let names = apart.iter().filter_map(|target| target.as_tuple_expr()?.elts.get(index));
+            self.add_value(module, prefix, &names.collect::<Vec<_>>(), part);
+        }
+        let counts = whole.into_iter().map(|target| self.name_target(prefix, target, &mut 0));
+        if counts.fold(false, |any, counts| any | counts) {
             self.all.push(Definition { module, body: Body::Value(value) });
         }
     }
 
-    /// Gives names to the definition that comes next. Tells whether there is a target that counts.
-    fn name_targets(&mut self, prefix: &str, targets: &'a [Expr]) -> bool {
-        let mut counts = false;
-        for target in targets {
-            counts |= match target {
-                // `__all__` and the like tell others about the module; they do nothing.
-                Expr::Name(name) if name.id.starts_with("__") => false,
-                Expr::Name(name) => {
-                    self.name(join(prefix, name.id.as_str()), self.all.len());
-                    true
+    /// Gives the names of a target to the definition that comes next. Tells whether there is one that counts. The
+    /// position is that among the names that the value is unpacked to; 0 where it is not.
+    fn name_target(&mut self, prefix: &str, target: &'a Expr, position: &mut u64) -> bool {
+        match target {
+            // `__all__` and the like tell others about the module; they do nothing.
+            Expr::Name(name) if name.id.starts_with("__") => false,
+            Expr::Name(name) => {
+                let member = Member { definition: self.all.len(), position: *position };
+                self.name(join(prefix, name.id.as_str()), member);
+                true
+            }
+            Expr::Tuple(tuple) => {
+                let mut counts = false;
+                for inner in tuple {
+                    *position += 1;
+                    counts |= self.name_target(prefix, inner, position);
                 }
-                Expr::Tuple(tuple) => self.name_targets(prefix, &tuple.elts),
-                _ => true,
-            };
+                counts
+            }
+            _ => true,
         }
-        counts
     }
+}
+
+fn constructor(class: &StmtClassDef) -> Option<&StmtFunctionDef> {
+    /// Statements that are looked at, as the constructor stands among the first.
+    const STATEMENTS_MAX: usize = 64;
+    let mut functions =
+        class.body.iter().take(STATEMENTS_MAX).filter_map(Stmt::as_function_def_stmt);
+    functions.find(|function| function.name.as_str() == "__init__")
 }

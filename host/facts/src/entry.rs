@@ -87,7 +87,7 @@ fn defined(
     let exact = local.filter_map(|target| {
         definitions.named(&target.name).filter(|(_, length)| *length == target.name.len())
     });
-    exact.flat_map(|(group, _)| definitions.group(group).iter().copied()).collect()
+    exact.flat_map(|(group, _)| definitions.group(group)).collect()
 }
 
 fn count(parameters: Option<&Parameters>) -> u32 {

@@ -10,7 +10,7 @@ use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{Expr, ExprContext, Stmt};
 
 use crate::Fingerprints;
-use crate::definitions::{Body, Definitions};
+use crate::definitions::{Body, Definitions, Member};
 use crate::entry::{ARCHITECTURE, EntryModules, TRAINING};
 use crate::key::Key;
 use crate::known_names::is_dunder;
@@ -28,6 +28,9 @@ const MEANINGFUL_MEMBERS: &[&str] =
 /// A sixth of the work of SHA-256 where no processor helps, as in the sandbox.
 type Blake2b256 = Blake2b<U32>;
 type Hash = [u8; 32];
+/// What the digested bytes begin with that are no stream: no stream begins so.
+const WITH_REFERENCES: u8 = 0xFE;
+const GROUP: u8 = 0xFF;
 
 /// Fingerprints and sketches of a project.
 pub(crate) struct Prints {
@@ -89,7 +92,8 @@ fn hash_with_references(definitions: &Definitions<'_>, streams: &[Stream]) -> Ve
             if !stream.references.iter().any(is_changed) {
                 return *hash;
             }
-            let mut digest = Blake2b256::new_with_prefix(own);
+            let mut digest = Blake2b256::new_with_prefix([WITH_REFERENCES]);
+            digest.update(own);
             for reference in stream.references.iter().filter_map(|group| groups.get(*group)) {
                 digest.update(reference);
             }
@@ -103,16 +107,20 @@ fn hash_with_references(definitions: &Definitions<'_>, streams: &[Stream]) -> Ve
     hashes
 }
 
-/// The digests of what names stand for: of several definitions, that of all of them.
+/// The digests of what names stand for: of one definition its own, of several or of parts that of all of them.
 fn hash_groups(definitions: &Definitions<'_>, hashes: &[Hash]) -> Vec<Hash> {
-    let of_group = |group: &Vec<usize>| {
-        let mut all = group.iter().filter_map(|index| hashes.get(*index));
-        if let ([_], Some(hash)) = (group.as_slice(), all.next()) {
+    let of_group = |group: &Vec<Member>| {
+        if let [Member { definition, position: 0 }] = group.as_slice()
+            && let Some(hash) = hashes.get(*definition)
+        {
             return *hash;
         }
-        let mut digest = Blake2b256::new();
-        for hash in group.iter().filter_map(|index| hashes.get(*index)) {
-            digest.update(hash);
+        let mut digest = Blake2b256::new_with_prefix([GROUP]);
+        for member in group {
+            if let Some(hash) = hashes.get(member.definition) {
+                digest.update(hash);
+                digest.update(member.position.to_le_bytes());
+            }
         }
         digest.finalize().into()
     };

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
-    BoolOp, CmpOp, Comprehension, ExceptHandler, Expr, ExprCall, InterpolatedStringElement,
-    Keyword, Number, Operator, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp,
+    BoolOp, CmpOp, Comprehension, ElifElseClause, ExceptHandler, Expr, ExprCall,
+    InterpolatedStringElement, Keyword, MatchCase, Number, Operator, Parameters, Pattern,
+    PatternKeyword, Stmt, StmtClassDef, StmtFor, StmtFunctionDef, StmtTry, StmtWith, UnaryOp,
 };
 
 use ruff_text_size::Ranged;
+use smallvec::SmallVec;
 
 use crate::definitions::{Body, Definitions};
 use crate::fingerprint::is_alias;
@@ -18,7 +20,8 @@ use crate::key::Key;
 use crate::project::{Project, dotted_path};
 use crate::resolve::{Meaning, Resolver};
 use crate::scope::Scope;
-use crate::stream::{Numbers, Stream, Tag};
+use crate::stream::{Numbers, Stream};
+use crate::tags::{Tag, expression_tag, pattern_kind, statement_tag};
 
 /// The normal form of the definition `index`.
 pub(crate) fn normalise<'a>(
@@ -37,7 +40,7 @@ pub(crate) fn normalise<'a>(
         definitions,
         members,
         names: Names::default(),
-        stream: Stream::with_capacity(extent(definition.body)),
+        stream: Stream::default(),
         place: definition.range().start().to_u32(),
     };
     match definition.body {
@@ -49,39 +52,31 @@ pub(crate) fn normalise<'a>(
     normaliser.stream
 }
 
-/// Bytes of a definition's text that its stream holds itself; a class takes over those of its methods.
-fn extent(body: Body<'_>) -> usize {
-    let range = match body {
-        Body::Function(function) => function.range(),
-        Body::Class(class) => class.range(),
-        Body::Value(value) => value.range(),
-        Body::Statement(statement) => statement.range(),
-    };
-    range.len().to_usize()
-}
-
-struct Normaliser<'p, 'a> {
-    resolver: Resolver<'p, 'a>,
+/// Goes over one definition.
+pub(crate) struct Normaliser<'p, 'a> {
+    pub(crate) resolver: Resolver<'p, 'a>,
     definitions: &'p Definitions<'a>,
     members: &'p BTreeSet<Key<'a>>,
-    names: Names<'a>,
-    stream: Stream,
+    pub(crate) names: Names<'a>,
+    pub(crate) stream: Stream,
     /// Where what is being read begins.
-    place: u32,
+    pub(crate) place: u32,
 }
 
 /// The names that are numbers. In a method, those are shared that mean the same in the others.
 #[derive(Default)]
-struct Names<'a> {
-    locals: Numbers<'a>,
-    members: Numbers<'a>,
+pub(crate) struct Names<'a> {
+    pub(crate) locals: Numbers<'a>,
+    pub(crate) members: Numbers<'a>,
 }
 
-/// A method as it is by itself.
-struct Method<'a> {
-    name: &'a str,
-    stream: Stream,
-    names: Names<'a>,
+/// What is known of what is called.
+#[derive(Clone, Copy, Default)]
+struct Callee {
+    /// Whether it may come from outside the project.
+    is_from_outside: bool,
+    /// The group of definitions that it is, where it is certain.
+    group: Option<usize>,
 }
 
 impl<'a> Normaliser<'_, 'a> {
@@ -95,23 +90,23 @@ impl<'a> Normaliser<'_, 'a> {
         self.stream.numbers([number]);
     }
 
-    fn local_number(&mut self, name: Key<'a>) -> u64 {
+    pub(crate) fn local_number(&mut self, name: Key<'a>) -> u64 {
         let resolver = &self.resolver;
         self.names.locals.number(name, || !resolver.is_bound_in_function(name))
     }
 
-    fn member(&mut self, name: &'a str) {
+    pub(crate) fn member(&mut self, name: &'a str) {
         let key = Key::new(name);
         if !self.members.contains(&key) {
-            return self.stream.name(name, self.place);
+            return self.stream.name(Tag::Attribute, name, self.place);
         }
         let number = self.names.members.number(key, || true);
         self.tag(Tag::Member);
         self.stream.numbers([number]);
     }
 
-    /// A dotted name, or attributes of something else. Tells whether it may come from outside the project.
-    fn visit_dotted(&mut self, expression: &'a Expr) -> bool {
+    /// A dotted name, or attributes of something else.
+    fn visit_dotted(&mut self, expression: &'a Expr) -> Callee {
         let (base, attributes) = dotted_path(expression);
         let known = if let Expr::Name(name) = base {
             match self.resolver.meaning(name.id.as_str(), None) {
@@ -127,27 +122,38 @@ impl<'a> Normaliser<'_, 'a> {
         };
         let Some(roots) = known else {
             attributes.into_iter().for_each(|attribute| self.member(attribute));
-            return false;
+            return Callee::default();
         };
         let targets = self.resolver.extend(&roots, &attributes);
+        if targets.len() != 1 {
+            self.stream.mark(Tag::Either);
+            self.stream.numbers([targets.len() as u64]);
+        }
+        let mut callee = Callee::default();
         for target in targets.iter() {
             if !target.local {
-                self.stream.name(&target.name, self.place);
+                callee.is_from_outside = true;
+                self.stream.name(Tag::Name, &target.name, self.place);
                 continue;
             }
             self.tag(Tag::Project);
-            let Some((group, length)) = self.definitions.named(&target.name) else { continue };
+            let Some((group, length)) = self.definitions.named(&target.name) else {
+                self.stream.mark(Tag::Absent);
+                continue;
+            };
             self.stream.references.push(group);
+            callee.group = (length == target.name.len() && targets.len() == 1).then_some(group);
             let beyond = target.name.get(length..).unwrap_or_default().matches('.').count();
             let kept = attributes.len().saturating_sub(beyond);
             attributes.iter().skip(kept).for_each(|attribute| self.member(attribute));
         }
-        targets.iter().any(|target| !target.local)
+        callee
     }
 
-    fn visit_function(&mut self, function: &'a StmtFunctionDef) {
+    pub(crate) fn visit_function(&mut self, function: &'a StmtFunctionDef) {
         self.tag(if function.is_async { Tag::AsyncDef } else { Tag::Def });
         for decorator in &function.decorator_list {
+            self.stream.mark(Tag::Decorator);
             self.visit_expr(&decorator.expression);
         }
         self.defaults(&function.parameters);
@@ -167,68 +173,39 @@ impl<'a> Normaliser<'_, 'a> {
     }
 
     fn parameters(&mut self, parameters: &'a Parameters) {
-        for parameter in parameters {
-            self.tag(match (parameter.is_variadic(), parameter.default().is_some()) {
-                (true, _) => Tag::Variadic,
-                (false, true) => Tag::Optional,
-                (false, false) => Tag::Parameter,
-            });
-            self.local(parameter.name().as_str());
+        let plain = parameters.posonlyargs.iter().chain(&parameters.args);
+        let plain = plain.map(|it| {
+            let tag = if it.default.is_some() { Tag::Optional } else { Tag::Parameter };
+            (None, tag, it.name())
+        });
+        let rest = parameters.vararg.iter().map(|it| (None, Tag::Variadic, it.name()));
+        let named = parameters.kwonlyargs.iter().map(|it| {
+            let tag = if it.default.is_some() { Tag::Optional } else { Tag::Parameter };
+            (Some(Tag::KeywordOnly), tag, it.name())
+        });
+        let others = parameters.kwarg.iter();
+        let others = others.map(|it| (Some(Tag::VariadicKeywords), Tag::Variadic, it.name()));
+        for (mark, tag, name) in plain.chain(rest).chain(named).chain(others) {
+            if let Some(mark) = mark {
+                self.stream.mark(mark);
+            }
+            self.tag(tag);
+            self.local(name.as_str());
         }
     }
 
-    fn class_head(&mut self, class: &'a StmtClassDef) {
+    pub(crate) fn class_head(&mut self, class: &'a StmtClassDef) {
         self.tag(Tag::Class);
         for decorator in &class.decorator_list {
+            self.stream.mark(Tag::Decorator);
             self.visit_expr(&decorator.expression);
         }
         if let Some(arguments) = &class.arguments {
-            self.visit_arguments(arguments);
+            let outside = Callee { is_from_outside: true, group: None };
+            arguments.args.iter().for_each(|base| self.visit_expr(base));
+            arguments.keywords.iter().for_each(|keyword| self.visit_named(keyword, outside));
         }
         self.resolver.push_class(class);
-    }
-
-    /// Methods in an order of their own: the constructor first, which names the members, then by what
-    /// they do.
-    fn visit_top_level_class(&mut self, class: &'a StmtClassDef) {
-        self.class_head(class);
-        let mut methods = Vec::new();
-        for statement in &class.body {
-            match statement {
-                Stmt::FunctionDef(function) => methods.push(self.method(function)),
-                _ => self.visit_stmt(statement),
-            }
-        }
-        methods.sort_by(|left, right| left.order().cmp(&right.order()));
-        for method in methods {
-            self.place = method.stream.places.first().copied().unwrap_or(self.place);
-            self.member(method.name);
-            self.stream.append(method.stream);
-            // What the numbers in it are to the other methods.
-            let Names { locals, members } = method.names;
-            self.stream.numbers([locals.shared.len() as u64, members.shared.len() as u64]);
-            for name in locals.shared {
-                let number = self.local_number(name);
-                self.stream.numbers([number]);
-            }
-            for name in members.shared {
-                let number = self.names.members.number(name, || true);
-                self.stream.numbers([number]);
-            }
-        }
-        self.resolver.pop();
-        self.stream.close();
-    }
-
-    fn method(&mut self, function: &'a StmtFunctionDef) -> Method<'a> {
-        let stream = Stream::with_capacity(function.range().len().to_usize());
-        let outer = (std::mem::replace(&mut self.stream, stream), std::mem::take(&mut self.names));
-        self.visit_function(function);
-        Method {
-            name: function.name.as_str(),
-            stream: std::mem::replace(&mut self.stream, outer.0),
-            names: std::mem::replace(&mut self.names, outer.1),
-        }
     }
 
     fn visit_nested_class(&mut self, class: &'a StmtClassDef) {
@@ -238,14 +215,18 @@ impl<'a> Normaliser<'_, 'a> {
         self.stream.close();
     }
 
-    fn visit_generators(&mut self, elements: &[&'a Expr], generators: &'a [Comprehension]) {
-        self.tag(Tag::Comprehension);
-        self.resolver.push(Scope::of_comprehension(generators));
-        for generator in generators {
-            self.tag(Tag::Generator);
-            self.visit_expr(&generator.iter);
-            self.visit_expr(&generator.target);
-            generator.ifs.iter().for_each(|condition| self.visit_expr(condition));
+    /// A comprehension of a kind; its elements and clauses.
+    fn visit_generators(&mut self, kind: Tag, elements: &[&'a Expr], clauses: &'a [Comprehension]) {
+        self.tag(kind);
+        self.resolver.push(Scope::of_comprehension(clauses));
+        for clause in clauses {
+            self.tag(if clause.is_async { Tag::AsyncGenerator } else { Tag::Generator });
+            self.visit_expr(&clause.iter);
+            self.visit_expr(&clause.target);
+            for condition in &clause.ifs {
+                self.stream.mark(Tag::Condition);
+                self.visit_expr(condition);
+            }
         }
         for element in elements {
             self.visit_expr(element);
@@ -257,22 +238,86 @@ impl<'a> Normaliser<'_, 'a> {
     fn visit_call(&mut self, call: &'a ExprCall) {
         self.tag(Tag::Call);
         self.place = call.func.range().start().to_u32();
-        let named_by_others = if matches!(&*call.func, Expr::Name(_) | Expr::Attribute(_)) {
+        let callee = if matches!(&*call.func, Expr::Name(_) | Expr::Attribute(_)) {
             self.visit_dotted(&call.func)
         } else {
             self.visit_expr(&call.func);
-            false
+            Callee::default()
         };
         call.arguments.args.iter().for_each(|argument| self.visit_expr(argument));
-        for Keyword { arg, value, .. } in &call.arguments.keywords {
-            match arg {
-                // Only who defines a function names its parameters.
-                Some(name) if named_by_others => self.stream.name(name.as_str(), self.place),
-                Some(_) => self.tag(Tag::Keyword),
-                None => self.tag(Tag::Keywords),
-            }
-            self.visit_expr(value);
+        for keyword in &call.arguments.keywords {
+            self.visit_named(keyword, callee);
         }
+        self.stream.close();
+    }
+
+    /// An argument with a keyword. Who defines a function names its parameters; of the project's own only the
+    /// place counts, where the function is known.
+    fn visit_named(&mut self, Keyword { arg, value, .. }: &'a Keyword, callee: Callee) {
+        match arg {
+            Some(name) if callee.is_from_outside => {
+                self.stream.name(Tag::Keyword, name.as_str(), self.place);
+            }
+            Some(name) => {
+                let find = |group| self.definitions.parameter(group, name.as_str());
+                let place = callee.group.and_then(find).map_or(0, |place| place + 1);
+                self.tag(Tag::OwnKeyword);
+                self.stream.numbers([place]);
+            }
+            None => self.tag(Tag::Keywords),
+        }
+        self.visit_expr(value);
+    }
+
+    fn visit_optional(&mut self, expression: Option<&'a Expr>) {
+        match expression {
+            Some(expression) => self.visit_expr(expression),
+            None => self.stream.mark(Tag::Absent),
+        }
+    }
+
+    /// Statements behind a mark, where there are any.
+    fn visit_clause(&mut self, mark: Tag, body: &'a [Stmt]) {
+        if !body.is_empty() {
+            self.stream.mark(mark);
+            self.visit_body(body);
+        }
+    }
+
+    fn visit_try(&mut self, attempt: &'a StmtTry) {
+        self.tag(if attempt.is_star { Tag::TryStar } else { Tag::Try });
+        self.visit_body(&attempt.body);
+        attempt.handlers.iter().for_each(|handler| self.visit_except_handler(handler));
+        self.visit_clause(Tag::Else, &attempt.orelse);
+        self.visit_clause(Tag::Finally, &attempt.finalbody);
+        self.stream.close();
+    }
+
+    fn visit_with(&mut self, with: &'a StmtWith) {
+        self.tag(Tag::With);
+        if with.is_async {
+            self.stream.mark(Tag::Async);
+        }
+        for item in &with.items {
+            self.visit_expr(&item.context_expr);
+            if let Some(target) = &item.optional_vars {
+                self.stream.mark(Tag::As);
+                self.visit_expr(target);
+            }
+        }
+        self.visit_clause(Tag::Close, &with.body);
+        self.stream.close();
+    }
+
+    fn visit_for(&mut self, repeat: &'a StmtFor) {
+        self.tag(Tag::For);
+        if repeat.is_async {
+            self.stream.mark(Tag::Async);
+        }
+        self.visit_expr(&repeat.iter);
+        self.visit_expr(&repeat.target);
+        self.visit_body(&repeat.body);
+        self.visit_clause(Tag::Else, &repeat.orelse);
         self.stream.close();
     }
 
@@ -327,13 +372,6 @@ impl<'a> Normaliser<'_, 'a> {
     }
 }
 
-impl Method<'_> {
-    /// Where it stands among the others of its class.
-    fn order(&self) -> (bool, &[u8]) {
-        (self.name != "__init__", &self.stream.exact)
-    }
-}
-
 impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
         self.place = statement.range().start().to_u32();
@@ -360,6 +398,16 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
                 self.visit_expr(&assign.target);
                 self.stream.close();
             }
+            Stmt::Try(attempt) => self.visit_try(attempt),
+            Stmt::With(with) => self.visit_with(with),
+            Stmt::For(repeat) => self.visit_for(repeat),
+            Stmt::While(repeat) => {
+                self.tag(Tag::While);
+                self.visit_expr(&repeat.test);
+                self.visit_body(&repeat.body);
+                self.visit_clause(Tag::Else, &repeat.orelse);
+                self.stream.close();
+            }
             _ => {
                 self.tag(statement_tag(statement));
                 visitor::walk_stmt(self, statement);
@@ -380,13 +428,35 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
             Expr::Lambda(lambda) => {
                 self.visit_lambda(lambda.parameters.as_deref(), &lambda.body);
             }
-            Expr::ListComp(it) => self.visit_generators(&[&it.elt], &it.generators),
-            Expr::SetComp(it) => self.visit_generators(&[&it.elt], &it.generators),
-            Expr::Generator(it) => self.visit_generators(&[&it.elt], &it.generators),
-            Expr::DictComp(it) => match &it.key {
-                Some(key) => self.visit_generators(&[key, &it.value], &it.generators),
-                None => self.visit_generators(&[&it.value], &it.generators),
-            },
+            Expr::ListComp(it) => {
+                self.visit_generators(Tag::ListComprehension, &[&it.elt], &it.generators);
+            }
+            Expr::SetComp(it) => {
+                self.visit_generators(Tag::SetComprehension, &[&it.elt], &it.generators);
+            }
+            Expr::Generator(it) => {
+                self.visit_generators(Tag::GeneratorExpression, &[&it.elt], &it.generators);
+            }
+            Expr::DictComp(it) => {
+                let elements: SmallVec<[&Expr; 2]> =
+                    it.key.as_deref().into_iter().chain([&*it.value]).collect();
+                self.visit_generators(Tag::DictComprehension, &elements, &it.generators);
+            }
+            Expr::Dict(dict) => {
+                self.tag(Tag::Dict);
+                for item in &dict.items {
+                    self.visit_optional(item.key.as_ref());
+                    self.visit_expr(&item.value);
+                }
+                self.stream.close();
+            }
+            Expr::Slice(slice) => {
+                self.tag(Tag::Slice);
+                for part in [&slice.lower, &slice.upper, &slice.step] {
+                    self.visit_optional(part.as_deref());
+                }
+                self.stream.close();
+            }
             _ if expression.is_literal_expr() => self.visit_constant(expression),
             _ => {
                 self.tag(expression_tag(expression));
@@ -412,76 +482,65 @@ impl<'a> Visitor<'a> for Normaliser<'_, 'a> {
         self.stream.operator(Tag::Comparison, *operator as u8, self.place);
     }
 
+    fn visit_elif_else_clause(&mut self, clause: &'a ElifElseClause) {
+        self.stream.mark(if clause.test.is_some() { Tag::ElseIf } else { Tag::Else });
+        visitor::walk_elif_else_clause(self, clause);
+    }
+
     fn visit_except_handler(&mut self, handler: &'a ExceptHandler) {
+        let ExceptHandler::ExceptHandler(inner) = handler;
         self.tag(Tag::Except);
-        visitor::walk_except_handler(self, handler);
+        self.visit_optional(inner.type_.as_deref());
+        if let Some(name) = &inner.name {
+            self.stream.mark(Tag::As);
+            self.local(name.as_str());
+        }
+        self.visit_body(&inner.body);
+        self.stream.close();
+    }
+
+    fn visit_match_case(&mut self, case: &'a MatchCase) {
+        self.stream.mark(Tag::Case);
+        self.visit_pattern(&case.pattern);
+        if let Some(guard) = &case.guard {
+            self.stream.mark(Tag::Guard);
+            self.visit_expr(guard);
+        }
+        self.visit_body(&case.body);
         self.stream.close();
     }
 
     fn visit_pattern(&mut self, pattern: &'a Pattern) {
-        self.tag(Tag::Pattern);
+        self.stream.operator(Tag::Pattern, pattern_kind(pattern), self.place);
         let name = match pattern {
             Pattern::MatchAs(capture) => capture.name.as_ref(),
             Pattern::MatchStar(capture) => capture.name.as_ref(),
             Pattern::MatchMapping(capture) => capture.rest.as_ref(),
             _ => None,
         };
-        if let Some(name) = name {
-            self.local(name.as_str());
+        match name {
+            Some(name) => self.local(name.as_str()),
+            None => self.stream.mark(Tag::Absent),
         }
         visitor::walk_pattern(self, pattern);
         self.stream.close();
     }
 
+    fn visit_pattern_keyword(&mut self, keyword: &'a PatternKeyword) {
+        self.stream.mark(Tag::Keyword);
+        self.member(keyword.attr.as_str());
+        self.visit_pattern(&keyword.pattern);
+    }
+
     fn visit_interpolated_string_element(&mut self, element: &'a InterpolatedStringElement) {
-        if let InterpolatedStringElement::Literal(literal) = element {
-            self.visit_text(&literal.value);
+        match element {
+            InterpolatedStringElement::Literal(literal) => self.visit_text(&literal.value),
+            InterpolatedStringElement::Interpolation(part) => {
+                self.stream.mark(Tag::Interpolation);
+                self.stream.numbers([u64::from(part.conversion.to_byte().unwrap_or(0))]);
+                visitor::walk_interpolated_string_element(self, element);
+                self.stream.close();
+            }
         }
-        visitor::walk_interpolated_string_element(self, element);
-    }
-}
-
-fn statement_tag(statement: &Stmt) -> Tag {
-    match statement {
-        Stmt::Return(_) => Tag::Return,
-        Stmt::Delete(_) => Tag::Delete,
-        Stmt::Assign(_) => Tag::Assign,
-        Stmt::AugAssign(_) => Tag::Augmented,
-        Stmt::For(_) => Tag::For,
-        Stmt::While(_) => Tag::While,
-        Stmt::If(_) => Tag::If,
-        Stmt::With(_) => Tag::With,
-        Stmt::Match(_) => Tag::Match,
-        Stmt::Raise(_) => Tag::Raise,
-        Stmt::Try(_) => Tag::Try,
-        Stmt::Assert(_) => Tag::Assert,
-        Stmt::Expr(_) => Tag::Expression,
-        Stmt::Break(_) => Tag::Break,
-        Stmt::Continue(_) => Tag::Continue,
-        _ => Tag::Statement,
-    }
-}
-
-fn expression_tag(expression: &Expr) -> Tag {
-    match expression {
-        Expr::BoolOp(_) => Tag::Logic,
-        Expr::Named(_) => Tag::Walrus,
-        Expr::BinOp(_) => Tag::Binary,
-        Expr::UnaryOp(_) => Tag::Unary,
-        Expr::If(_) => Tag::Choice,
-        Expr::Dict(_) => Tag::Dict,
-        Expr::Set(_) => Tag::Set,
-        Expr::Await(_) => Tag::Await,
-        Expr::Yield(_) => Tag::Yield,
-        Expr::YieldFrom(_) => Tag::YieldFrom,
-        Expr::Compare(_) => Tag::Compare,
-        Expr::FString(_) => Tag::FString,
-        Expr::TString(_) => Tag::TString,
-        Expr::Subscript(_) => Tag::Item,
-        Expr::Starred(_) => Tag::Star,
-        Expr::List(_) => Tag::List,
-        Expr::Tuple(_) => Tag::Tuple,
-        Expr::Slice(_) => Tag::Slice,
-        _ => Tag::Other,
     }
 }

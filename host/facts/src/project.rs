@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::key::Key;
 use crate::known_names::{builtin, is_dunder, is_installed};
-use crate::scope::{Scope, ScopeKind, cut, is_joined, join};
+use crate::scope::{Binding, Scope, ScopeKind, cut, is_cut, is_joined, join};
 
 /// The most things that one name may stand for; beyond, one of them is `AMBIGUOUS`.
 pub(crate) const TARGETS_MAX: usize = 16;
@@ -47,7 +47,7 @@ pub(crate) fn bounded(candidates: impl Iterator<Item = Target>) -> Vec<Target> {
     }
     if targets.len() > TARGETS_MAX {
         targets.truncate(TARGETS_MAX);
-        targets.push(Target { name: AMBIGUOUS.to_owned(), local: false });
+        targets.push(Target::ambiguous());
     }
     targets
 }
@@ -82,6 +82,18 @@ pub(crate) struct Project<'a> {
     builtins: RefCell<BTreeMap<usize, Targets>>,
     /// Scopes that were asked for, by the address of what has them.
     scopes: RefCell<BTreeMap<usize, Rc<Scope<'a>>>>,
+}
+
+impl Target {
+    /// What cannot be followed to its end: no name is called so, and who knows what it stands for.
+    pub(crate) fn ambiguous() -> Self {
+        Self { name: AMBIGUOUS.to_owned(), local: false }
+    }
+
+    /// Something of the project's own. Where its name was cut, it may lead elsewhere.
+    fn own(name: String) -> Self {
+        if is_cut(&name) { Self::ambiguous() } else { Self { name, local: true } }
+    }
 }
 
 impl<'a> Project<'a> {
@@ -162,6 +174,9 @@ impl<'a> Project<'a> {
         if !self.top_levels.contains(top_level) {
             return vec![Target { name: cut(dotted).to_owned(), local: false }];
         }
+        if is_cut(dotted) {
+            return vec![Target::ambiguous()];
+        }
         let Some((index, rest)) = self.split_module(dotted) else {
             let local = self.packages.contains(dotted);
             return vec![Target { name: cut(dotted).to_owned(), local }];
@@ -172,19 +187,23 @@ impl<'a> Project<'a> {
             return vec![Target { name: module.name.clone(), local: true }];
         }
         let found = self.member(index, Key::new(member), steps);
-        // A definition of that very module: its attributes lead nowhere else, and asking again would not end.
-        let is_own = |target: &Target| {
-            target.local
-                && is_joined(dotted, &module.name, rest)
-                && is_joined(&target.name, &module.name, member)
-        };
-        bounded(found.iter().flat_map(|target| {
-            if is_own(target) {
-                vec![Target { name: join(&target.name, attributes), local: true }]
-            } else {
-                self.extend(target, attributes, steps)
+        let own = join(&module.name, member);
+        let mut targets = bounded(found.iter().flat_map(|target| {
+            let of_own = target.name.strip_prefix(own.as_str()).filter(|_| target.local);
+            match of_own {
+                // A definition of that very module: its attributes lead nowhere else, and asking again would not end.
+                Some("") if is_joined(dotted, &module.name, rest) => {
+                    vec![Target::own(join(&target.name, attributes))]
+                }
+                // An attribute of itself: what else it stands for is there beside it.
+                Some(attribute) if attribute.starts_with('.') => Vec::new(),
+                _ => self.extend(target, attributes, steps),
             }
-        }))
+        }));
+        if targets.is_empty() {
+            targets.push(Target::own(dotted.to_owned()));
+        }
+        targets
     }
 
     /// The module that the longest prefix names, and the rest.
@@ -201,8 +220,11 @@ impl<'a> Project<'a> {
     /// A target and attributes of it; a local one may lead to another module.
     pub(crate) fn extend(&self, target: &Target, attributes: &str, steps: u32) -> Vec<Target> {
         let name = join(&target.name, attributes);
-        if attributes.is_empty() || !target.local || steps >= STEPS_MAX {
+        if attributes.is_empty() || !target.local {
             return vec![Target { name, local: target.local }];
+        }
+        if steps >= STEPS_MAX || is_cut(&name) {
+            return vec![Target::ambiguous()];
         }
         match self.split_module(&name) {
             // Only a module can lead elsewhere; an attribute of a definition stays its attribute.
@@ -219,12 +241,16 @@ impl<'a> Project<'a> {
     /// What a name of a module stands for.
     pub(crate) fn member(&self, index: usize, name: Key<'_>, steps: u32) -> Targets {
         let Some(module) = self.modules.get(index) else { return Targets::default() };
-        let own = || Target { name: join(&module.name, name.text()), local: true };
+        let own = || Target::own(join(&module.name, name.text()));
         let Some(binding) = module.scope.names.get(&name) else {
             return self.unbound_member(index, name, steps, own);
         };
-        if let Some(found) = &*binding.found.borrow() {
-            return Rc::clone(found);
+        let found = binding.found.borrow().clone();
+        if let Some(found) = found {
+            if steps > 0 || binding.settled.get() {
+                return found;
+            }
+            return self.settle(binding, found);
         }
         // While it is being found, it is itself: a circle of imports ends there.
         *binding.found.borrow_mut() = Some(Rc::new(vec![own()]));
@@ -239,10 +265,34 @@ impl<'a> Project<'a> {
             }
             targets
         } else {
-            vec![own()]
+            vec![Target::ambiguous()]
         };
         let targets = Rc::new(targets);
         *binding.found.borrow_mut() = Some(Rc::clone(&targets));
+        if steps > 0 { targets } else { self.settle(binding, targets) }
+    }
+
+    fn settle(&self, binding: &Binding<'a>, found: Targets) -> Targets {
+        binding.settled.set(true);
+        if found.iter().all(|target| !target.local) {
+            return found;
+        }
+        let targets = Rc::new(self.follow(found.to_vec()));
+        *binding.found.borrow_mut() = Some(Rc::clone(&targets));
+        targets
+    }
+
+    /// What was found inside a circle may be called by what was still being found: that is followed now.
+    pub(crate) fn follow(&self, found: Vec<Target>) -> Vec<Target> {
+        let mut targets = found;
+        let mut next = 0;
+        while let Some(target) = targets.get(next).filter(|_| targets.len() <= TARGETS_MAX) {
+            next += 1;
+            if target.local && self.split_module(&target.name).is_some() {
+                let further = self.canonical_within(&target.name, 1);
+                targets = bounded(targets.into_iter().chain(further));
+            }
+        }
         targets
     }
 
@@ -282,10 +332,11 @@ impl<'a> Project<'a> {
         let mut targets = Vec::new();
         for star in stars.iter().take(TARGETS_MAX) {
             match self.by_name.get(star.as_str()) {
-                Some(other) if steps < STEPS_MAX && self.offers(*other, name) => {
+                Some(other) if !self.offers(*other, name) => {}
+                Some(other) if steps < STEPS_MAX => {
                     targets.extend(self.member(*other, name, steps + 1).iter().cloned());
                 }
-                Some(_) => {}
+                Some(_) => targets.push(Target::ambiguous()),
                 None => targets.push(Target { name: join(star, name.text()), local: false }),
             }
         }

@@ -1,17 +1,14 @@
 //! What a name stands for at a place: the second pass of name resolution, shared by the observer and
 //! the normaliser.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
-use ruff_python_ast::{Expr, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{StmtClassDef, StmtFunctionDef};
 
+use crate::flow::Flow;
 use crate::key::Key;
 use crate::project::{Path, Project, TARGETS_MAX, Target, Targets, bounded, dotted_parts};
 use crate::scope::{Binding, Scope, ScopeKind, joined};
-
-/// The longest chain of aliases that is followed inside functions.
-const ALIAS_STEPS_MAX: u32 = 16;
 
 /// The scopes round one place in a module.
 pub(crate) struct Resolver<'p, 'a> {
@@ -20,7 +17,6 @@ pub(crate) struct Resolver<'p, 'a> {
     /// The module.
     pub(crate) module: usize,
     scopes: Vec<Rc<Scope<'a>>>,
-    steps: Cell<u32>,
 }
 
 /// What a name is to the scopes round a place.
@@ -37,7 +33,7 @@ pub(crate) enum Meaning {
 impl<'p, 'a> Resolver<'p, 'a> {
     /// At the top of a module.
     pub(crate) fn new(project: &'p Project<'a>, module: usize) -> Self {
-        Self { project, module, scopes: Vec::new(), steps: Cell::new(0) }
+        Self { project, module, scopes: Vec::new() }
     }
 
     /// What relative imports start from here.
@@ -79,7 +75,18 @@ impl<'p, 'a> Resolver<'p, 'a> {
     }
 
     fn meaning_from(&self, name: Key<'_>, running_at: Option<u32>, top: usize) -> Meaning {
-        for (level, scope) in self.scopes.iter().enumerate().take(top).rev() {
+        self.meaning_below(name, running_at, top, top)
+    }
+
+    /// What a name stands for to the scopes below a level, seen from the scope under `top`.
+    fn meaning_below(
+        &self,
+        name: Key<'_>,
+        running_at: Option<u32>,
+        below: usize,
+        top: usize,
+    ) -> Meaning {
+        for (level, scope) in self.scopes.iter().enumerate().take(below).rev() {
             if scope.globals.contains(name.text()) {
                 return self.global_meaning(level, name, running_at);
             }
@@ -137,7 +144,7 @@ impl<'p, 'a> Resolver<'p, 'a> {
             return Meaning::Known(builtin);
         }
         match self.project.star_member(self.module, name, 0) {
-            Some(targets) => Meaning::Known(Rc::new(targets)),
+            Some(targets) => Meaning::Known(Rc::new(self.project.follow(targets))),
             None => Meaning::Unbound,
         }
     }
@@ -145,29 +152,47 @@ impl<'p, 'a> Resolver<'p, 'a> {
     /// What a name bound in the scope `level` stands for; empty for a plain value. A scope is always entered
     /// through the same others, so what was found once holds.
     fn targets_of(&self, binding: &Binding<'a>, level: usize) -> Targets {
-        if let Some(found) = &*binding.found.borrow() {
-            return Rc::clone(found);
+        if binding.found.borrow().is_none() {
+            self.find_all(level);
         }
-        *binding.found.borrow_mut() = Some(Targets::default());
-        let imports = binding.imports.iter().flat_map(|it| self.project.canonical(it));
-        let aliases = binding.aliases.iter().flat_map(|it| self.alias(it, level + 1));
-        let targets = Rc::new(bounded(imports.chain(aliases)));
-        *binding.found.borrow_mut() = Some(Rc::clone(&targets));
-        targets
+        binding.found.borrow().as_ref().map_or_else(Targets::default, Rc::clone)
     }
 
-    fn alias(&self, expression: &Expr, top: usize) -> Vec<Target> {
-        let Some((root, attributes)) = dotted_parts(expression) else { return Vec::new() };
-        let steps = self.steps.get();
-        if steps >= ALIAS_STEPS_MAX {
-            return Vec::new();
+    /// Finds what all names stand for that a scope binds.
+    fn find_all(&self, level: usize) {
+        let Some(scope) = self.scopes.get(level) else { return };
+        let mut flow = Flow::new(scope.names.bindings().len());
+        for (index, binding) in scope.names.bindings().enumerate() {
+            for import in &binding.imports {
+                let targets = self.project.canonical(import);
+                for target in targets {
+                    flow.begin(index, target);
+                }
+            }
+            for alias in &binding.aliases {
+                let Some((root, attributes)) = dotted_parts(alias) else { continue };
+                let root = Key::new(root);
+                let own = scope.names.position(&root);
+                if let Some(from) = own {
+                    flow.assign(from, index, attributes.join("."));
+                }
+                let is_global = scope.globals.contains(root.text());
+                let outer = if is_global {
+                    self.module_meaning(root, None)
+                } else if own.is_none() || scope.kind == ScopeKind::Class {
+                    self.meaning_below(root, None, level, level + 1)
+                } else {
+                    Meaning::Value
+                };
+                if let Meaning::Known(targets) = outer {
+                    let targets = self.extend(&targets, &attributes);
+                    targets.iter().for_each(|target| flow.begin(index, target.clone()));
+                }
+            }
         }
-        self.steps.set(steps + 1);
-        let meaning = self.meaning_from(Key::new(root), None, top);
-        self.steps.set(steps);
-        match meaning {
-            Meaning::Known(targets) => self.extend(&targets, &attributes).to_vec(),
-            Meaning::Value | Meaning::Unbound => Vec::new(),
+        let found = flow.run(|target, attributes| self.project.extend(target, attributes, 0));
+        for (binding, targets) in scope.names.bindings().zip(found) {
+            *binding.found.borrow_mut() = Some(Rc::new(targets));
         }
     }
 

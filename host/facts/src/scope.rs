@@ -1,6 +1,6 @@
 //! Which names a scope binds, and to what: the first of the two passes of name resolution.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::visitor::{self, Visitor};
@@ -37,7 +37,37 @@ pub(crate) struct Binding<'a> {
     pub(crate) definite: Option<u32>,
     /// What it was found to stand for; nothing while nobody has asked.
     pub(crate) found: RefCell<Option<Targets>>,
+    /// Whether what was found leads nowhere else.
+    pub(crate) settled: Cell<bool>,
     deleted: bool,
+}
+
+/// Names and what they are bound to, in order and in no more room than they need: all scopes are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a> {
+    sorted: Box<[(Key<'a>, Binding<'a>)]>,
+}
+
+impl<'a> Names<'a> {
+    /// What a name is bound to.
+    pub(crate) fn get(&self, name: &Key<'_>) -> Option<&Binding<'a>> {
+        self.sorted.get(self.position(name)?).map(|(_, binding)| binding)
+    }
+
+    /// Where a name stands in the order.
+    pub(crate) fn position(&self, name: &Key<'_>) -> Option<usize> {
+        self.sorted.binary_search_by(|(known, _)| known.cmp(name)).ok()
+    }
+
+    /// What all names are bound to, in their order.
+    pub(crate) fn bindings(&self) -> impl ExactSizeIterator<Item = &Binding<'a>> {
+        self.sorted.iter().map(|(_, binding)| binding)
+    }
+
+    /// Whether a name is bound.
+    pub(crate) fn contains_key(&self, name: &Key<'_>) -> bool {
+        self.get(name).is_some()
+    }
 }
 
 /// The names of one block.
@@ -46,7 +76,7 @@ pub(crate) struct Scope<'a> {
     /// What kind of block it is.
     pub(crate) kind: ScopeKind,
     /// What it binds.
-    pub(crate) names: BTreeMap<Key<'a>, Binding<'a>>,
+    pub(crate) names: Names<'a>,
     /// Names declared `global`.
     pub(crate) globals: BTreeSet<&'a str>,
     /// Names declared `nonlocal`.
@@ -139,6 +169,13 @@ pub(crate) fn joined(parts: &[&str]) -> String {
     whole
 }
 
+/// Whether a name may have been cut.
+pub(crate) fn is_cut(name: &str) -> bool {
+    /// What a character may need beyond the place of the cut.
+    const CHARACTER_REST: usize = 3;
+    name.len() + CHARACTER_REST >= NAME_BYTES_MAX
+}
+
 /// As much of a name as is kept.
 pub(crate) fn cut(name: &str) -> &str {
     name.get(..name.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or(name)
@@ -164,6 +201,7 @@ pub(crate) fn is_dotted(expression: &Expr) -> bool {
 
 struct Collector<'a, 'p> {
     scope: Scope<'a>,
+    names: BTreeMap<Key<'a>, Binding<'a>>,
     package: &'p str,
     conditions: u32,
     statement: u32,
@@ -173,26 +211,27 @@ impl<'a, 'p> Collector<'a, 'p> {
     fn new(kind: ScopeKind, package: &'p str) -> Self {
         let scope = Scope {
             kind,
-            names: BTreeMap::new(),
+            names: Names::default(),
             globals: BTreeSet::new(),
             nonlocals: BTreeSet::new(),
             stars: Vec::new(),
         };
-        Self { scope, package, conditions: 0, statement: 0 }
+        Self { scope, names: BTreeMap::new(), package, conditions: 0, statement: 0 }
     }
 
     fn finish(mut self) -> Scope<'a> {
-        for binding in self.scope.names.values_mut() {
+        for binding in self.names.values_mut() {
             if binding.deleted {
                 binding.definite = None;
             }
         }
+        self.scope.names = Names { sorted: self.names.into_iter().collect() };
         self.scope
     }
 
     fn bind(&mut self, name: &'a str) -> &mut Binding<'a> {
         let definite = (self.conditions == 0).then_some(self.statement);
-        let binding = self.scope.names.entry(Key::new(name)).or_default();
+        let binding = self.names.entry(Key::new(name)).or_default();
         binding.definite = binding.definite.or(definite);
         binding
     }

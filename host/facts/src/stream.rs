@@ -5,76 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::key::Key;
 use crate::sketch::mix;
-
-/// What a token is. The numbers are part of every fingerprint.
-#[derive(Clone, Copy)]
-#[repr(u8)]
-pub(crate) enum Tag {
-    Close,
-    Name,
-    Local,
-    Member,
-    Project,
-    Text,
-    Bytes,
-    Number,
-    Boolean,
-    None,
-    Ellipsis,
-    Def,
-    AsyncDef,
-    Parameter,
-    Optional,
-    Variadic,
-    Class,
-    Lambda,
-    Comprehension,
-    Generator,
-    Call,
-    Keyword,
-    Keywords,
-    Except,
-    Pattern,
-    Return,
-    Delete,
-    Assign,
-    Augmented,
-    For,
-    While,
-    If,
-    With,
-    Match,
-    Raise,
-    Try,
-    Assert,
-    Expression,
-    Break,
-    Continue,
-    Statement,
-    Logic,
-    Walrus,
-    Binary,
-    Unary,
-    Choice,
-    Dict,
-    Set,
-    Await,
-    Yield,
-    YieldFrom,
-    Compare,
-    FString,
-    TString,
-    Item,
-    Star,
-    List,
-    Tuple,
-    Slice,
-    Other,
-    LogicOperator,
-    BinaryOperator,
-    UnaryOperator,
-    Comparison,
-}
+use crate::tags::Tag;
 
 /// A definition in normal form.
 #[derive(Default)]
@@ -89,14 +20,27 @@ pub(crate) struct Stream {
     pub(crate) references: Vec<usize>,
 }
 
+/// Where a stream ended once.
+#[derive(Clone, Copy)]
+pub(crate) struct End {
+    exact: usize,
+    loose: usize,
+    references: usize,
+}
+
 impl Stream {
-    /// For a text of that many bytes: about one token for five of them.
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
+    /// Where it ends.
+    pub(crate) fn end(&self) -> End {
+        End { exact: self.exact.len(), loose: self.loose.len(), references: self.references.len() }
+    }
+
+    /// Takes away what came after an end.
+    pub(crate) fn split_off(&mut self, end: End) -> Self {
         Self {
-            exact: Vec::with_capacity(bytes),
-            loose: Vec::with_capacity(bytes / 5),
-            places: Vec::with_capacity(bytes / 5),
-            references: Vec::new(),
+            exact: self.exact.split_off(end.exact),
+            loose: self.loose.split_off(end.loose),
+            places: self.places.split_off(end.loose),
+            references: self.references.split_off(end.references),
         }
     }
 
@@ -112,9 +56,14 @@ impl Stream {
         self.loose(mix(u64::from(tag as u8) | u64::from(which) << 8), place);
     }
 
-    /// A name that the project did not choose.
-    pub(crate) fn name(&mut self, text: &str, place: u32) {
-        self.exact.push(Tag::Name as u8);
+    /// What holds other tokens apart; the loose stream does without.
+    pub(crate) fn mark(&mut self, tag: Tag) {
+        self.exact.push(tag as u8);
+    }
+
+    /// A name that the project did not choose: of what the tag says.
+    pub(crate) fn name(&mut self, tag: Tag, text: &str, place: u32) {
+        self.exact.push(tag as u8);
         self.bytes(text.as_bytes());
         self.loose(hash(text.as_bytes()), place);
     }
@@ -164,6 +113,11 @@ pub(crate) struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
+    /// The number of a name that was met, or one that none has.
+    pub(crate) fn known(&self, name: Key<'_>) -> u64 {
+        self.numbers.get(&name).copied().unwrap_or(u64::MAX)
+    }
+
     /// The number of a name, a new one when it is met for the first time; `is_shared` is asked then.
     pub(crate) fn number(&mut self, name: Key<'a>, is_shared: impl FnOnce() -> bool) -> u64 {
         if let Some(number) = self.numbers.get(&name) {

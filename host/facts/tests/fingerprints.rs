@@ -102,6 +102,18 @@ fn a_local_may_be_called_otherwise_in_one_method_only() {
 }
 
 #[test]
+fn the_order_of_methods_does_not_matter_where_they_do_alike() {
+    const HEAD: &str =
+        "class A:\n    def __init__(self):\n        self.x = 1\n        self.y = 2\n";
+    const LEFT: &str = "    def left(self):\n        return self.x\n";
+    const RIGHT: &str = "    def right(self):\n        return self.y\n";
+    let source = |parts: [&str; 3]| prints(&[("model.py", &parts.concat())]).source;
+    assert_eq!(source([HEAD, LEFT, RIGHT]), source([HEAD, RIGHT, LEFT]));
+    let other = RIGHT.replace("self.y", "self.x");
+    assert_ne!(source([HEAD, LEFT, RIGHT]), source([HEAD, LEFT, &other]));
+}
+
+#[test]
 fn what_methods_share_matters() {
     const CLASS: &str = "
 class Block:
@@ -147,6 +159,85 @@ fn a_helper_that_is_there_twice_is_one() {
     assert_eq!(prints(&[("model.py", &apart)]), original);
     let other = twice.replace("WIDTH = SIZE = 64", "WIDTH = 64\nSIZE = 65");
     assert_ne!(prints(&[("model.py", &other)]).architecture, original.architecture);
+}
+
+/// Two texts of one definition that do different things.
+const DIFFERENT: &[(&str, &str)] = &[
+    ("def f(c):\n if c:\n  x()\n else:\n  y()\n", "def f(c):\n if c:\n  x()\n  y()\n"),
+    (
+        "def f(c):\n if c:\n  x()\n elif y:\n  z()\n",
+        "def f(c):\n if c:\n  x()\n else:\n  y\n  z()\n",
+    ),
+    ("x = m[:1]\n", "x = m[1:]\n"),
+    ("x = m[::1]\n", "x = m[:1:]\n"),
+    ("for a in b:\n x()\nelse:\n y()\n", "for a in b:\n x()\n y()\n"),
+    ("while b:\n x()\nelse:\n y()\n", "while b:\n x()\n y()\n"),
+    (
+        "def f():\n try:\n  x()\n except E:\n  pass\n else:\n  y()\n",
+        "def f():\n try:\n  x()\n except E:\n  pass\n finally:\n  y()\n",
+    ),
+    ("def f():\n try:\n  x()\n except E:\n  y()\n", "def f():\n try:\n  x()\n except* E:\n  y()\n"),
+    ("with m as b:\n x()\n", "with m, b:\n x()\n"),
+    ("x = [a for a in b]\n", "x = {a for a in b}\n"),
+    ("x = [a for a in b]\n", "x = (a for a in b)\n"),
+    ("x = [a for a in a if a]\n", "x = {a: a for a in a}\n"),
+    ("match x:\n case None:\n  y()\n", "match x:\n case True:\n  y()\n"),
+    ("match x:\n case None:\n  y()\n", "match x:\n case _:\n  y()\n"),
+    ("match x:\n case a if b:\n  y()\n", "match x:\n case a:\n  b\n  y()\n"),
+    ("match x:\n case [1, 2]:\n  y()\n", "match x:\n case 1 | 2:\n  y()\n"),
+    ("match x:\n case A(b=1):\n  y()\n", "match x:\n case A(1):\n  y()\n"),
+    ("x = {m: m}\n", "x = {**m, **m}\n"),
+    ("from torch import sum\nx = m.sum(m)\n", "from torch import sum\nx = m(sum, m)\n"),
+    (
+        "from torch import clamp\nx = clamp(m, min=max)\n",
+        "from torch import clamp\nx = clamp(m, min, max)\n",
+    ),
+    ("@d\nclass A: x = 1\n", "class A(d): x = 1\n"),
+    ("class A(metaclass=d): x = 1\n", "class A(d): x = 1\n"),
+    ("def f(*a): return g(a)\n", "def f(**a): return g(a)\n"),
+    ("def f(a, *, b): return g(a, b)\n", "def f(a, b): return g(a, b)\n"),
+    ("async def f():\n async for a in b: x()\n", "async def f():\n for a in b: x()\n"),
+    ("async def f():\n async with a: x()\n", "async def f():\n with a: x()\n"),
+    ("async def f(): return [a async for a in b]\n", "async def f(): return [a for a in b]\n"),
+    ("W, K = 3, 5\ndef f(): return W\n", "W, K = 3, 5\ndef f(): return K\n"),
+    ("W, K = m()\ndef f(): return W\n", "W, K = m()\ndef f(): return K\n"),
+    ("x = f'{a!r}'\n", "x = f'{a!s}'\n"),
+    ("x = f'{a}b'\n", "x = f'{a:b}'\n"),
+    ("x = f(*a)\n", "x = f(**a)\n"),
+    (
+        "def f(a, b): return a - b\nx = f(a=1, b=2)\n",
+        "def f(a, b): return a - b\nx = f(b=1, a=2)\n",
+    ),
+    (
+        "class A:\n def __init__(self, a, b): self.c = a - b\nx = A(a=1, b=2)\n",
+        "class A:\n def __init__(self, a, b): self.c = a - b\nx = A(b=1, a=2)\n",
+    ),
+    ("x = a < b\n", "x = a > b\n"),
+    ("from torch import *\nx = a if b else c\n", "from torch import *\nx = b if a else c\n"),
+    ("def f():\n yield a\n", "def f():\n return a\n"),
+    ("x = (a, b)\n", "x = [a, b]\n"),
+    ("assert a, b\n", "assert a\nb.c()\n"),
+    ("def f(): return g, 1\ndef g(): pass\n", "def f(): return g, 2\ndef g(): pass\n"),
+];
+
+#[test]
+fn what_is_done_otherwise_has_another_fingerprint() {
+    let source = |text: &str| prints(&[("model.py", text)]).source;
+    let same: Vec<_> =
+        DIFFERENT.iter().filter(|(one, other)| source(one) == source(other)).collect();
+    assert!(same.is_empty(), "{same:#?}");
+}
+
+/// What is stored is compared with what comes later: a change of this digest is a change of all of them.
+#[test]
+fn fingerprints_stay_what_they_are() {
+    let prints = prints(&[("model.py", MODEL)]);
+    let expected = [
+        "24ea8618f2da2eafe73f94701ded377f96963fd9d5e0e09264fc762682eebe52",
+        "41f96ffd8d21ad129e60a6870022bcfad101e07c65f6f989221c598c11edcacd",
+        "d58a2e764e20f870a06dd1ed05873d14f9344f4dac198d1332d60a1bc01111c8",
+    ];
+    assert_eq!([&*prints.source, &*prints.architecture, &*prints.training], expected);
 }
 
 #[test]

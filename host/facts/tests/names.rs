@@ -99,6 +99,113 @@ fn circles_of_imports_end() {
     assert!(facts.fingerprints.is_some());
 }
 
+/// Names that stand for each other in a circle stand for what any of them stands for, whichever is asked first.
+#[test]
+fn circles_hide_nothing() {
+    let chain: Vec<String> = (1..90).map(|n| format!("    a{n} = a{}\n", n - 1)).collect();
+    let chain = chain.concat();
+    let chain =
+        format!("import torch\ndef f():\n    print(a89)\n    a0 = torch\n{chain}    a3.load(1)\n");
+    for text in [
+        "import torch\ndef f():\n    a = torch\n    b = a\n    if 0: a = b\n    b.load(1)\n",
+        "import torch\ndef f():\n    b = a\n    a = b\n    a = torch\n    b.load(1)\n",
+        "import torch\ndef f(x):\n    x = y\n    y = x\n    y = torch\n    x = y\n    x.load(1)\n",
+        "import torch\nclass A:\n    b = a\n    a = b\n    a = torch\n    b.load(1)\n",
+        "import torch\na = torch\nb = a\nif 0: a = b\nb.load(1)\n",
+        "import torch\ndef f():\n    global a, b\n    a = torch\n    b = a\n    a = b\n    b.load(1)\n",
+        chain.as_str(),
+    ] {
+        let facts = read(&[("m.py", text)]);
+        assert!(
+            names(&facts, Kind::Call).contains(&"torch.load"),
+            "{text}\n{:?}",
+            names(&facts, Kind::Call)
+        );
+    }
+    for text in [
+        "import torch\nb = a\na = b\na = torch\nf(b)\n",
+        "import torch\na = b\nb = a\na = torch\nf(b)\n",
+        "import torch\ndef g():\n    b = a\n    a = b\n    a = torch\n    f(b)\n",
+    ] {
+        let facts = read(&[("m.py", text)]);
+        assert!(names(&facts, Kind::Reference).contains(&"torch"), "{text}");
+    }
+    for (one, two) in [
+        ("from b import x\nf(x)\n", "from a import x\nimport torch as x\n"),
+        ("from b import x\nf(x)\n", "x.y\nimport torch as x\nfrom a import x\nf(x)\n"),
+        ("from b import *\nf(x)\n", "from a import *\nfrom a import x\nimport torch as x\n"),
+    ] {
+        for order in [[("a.py", one), ("b.py", two)], [("b.py", two), ("a.py", one)]] {
+            let facts = read(&order);
+            let seen = facts.observations.iter().filter(|seen| seen.path == "a.py");
+            let seen: Vec<_> = seen.map(|seen| (seen.kind, seen.name.as_str())).collect();
+            assert!(seen.contains(&(Kind::Reference, "torch")), "{order:?} {seen:?}");
+        }
+    }
+}
+
+/// What is an attribute of itself is nothing foreign, nor is what a file defines that is called like a module of
+/// Python's.
+#[test]
+fn circles_make_nothing_foreign() {
+    for files in [
+        &[(
+            "m.py",
+            "cfg = load()\ncfg = cfg.model\ncfg.y()\nf(cfg)\ndef load(): pass\ndef f(x): pass\n",
+        )][..],
+        &[("p/__init__.py", "from .q import q\nq(1)\n")],
+        &[("subprocess.py", "class Process: pass\ndef f(): return Process(1)\n")],
+        &[("_own.py", "x = 1\ny = x\nx = y\ndef f(): return f(x, y)\n")],
+        &[
+            ("a.py", "from b import x\nx = x.y\nx.z()\n"),
+            ("b.py", "from a import x\nx = x.w\nx.z()\n"),
+        ],
+    ] {
+        let facts = read(files);
+        for kind in [Kind::Call, Kind::Reference, Kind::ImportName] {
+            assert_eq!(names(&facts, kind), [""; 0], "{files:?}");
+        }
+    }
+}
+
+/// A name too long to be followed is nobody's own.
+#[test]
+fn long_names_and_long_ways_hide_nothing() {
+    let long = "x".repeat(600);
+    let foreign = |facts: &Facts| {
+        let calls = names(facts, Kind::Call).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert!(!calls.is_empty(), "{:?}", facts.observations);
+    };
+    foreign(&read(&[
+        (
+            "model.py",
+            &format!("from m1 import {long} as t\ndef build_model(): return t.load('x')\n"),
+        ),
+        ("m1.py", &format!("import torch as {long}\n")),
+    ]));
+    foreign(&read(&[
+        ("model.py", &format!("import m1\ndef build_model(): return m1.{long}.load('x')\n")),
+        ("m1.py", &format!("import torch as {long}\n")),
+    ]));
+    foreign(&read(&[(
+        "model.py",
+        &format!("import torch as {long}\nt = {long}\ndef f(): return t.load('x')\n"),
+    )]));
+    // From module to module and back, more often than is followed.
+    let way = "a.b.".repeat(200);
+    foreign(&read(&[
+        ("model.py", &format!("import a\ndef build_model(): return {way}torch.load('x')\n")),
+        ("a.py", "import b\nimport torch\n"),
+        ("b.py", "import a\nimport torch\n"),
+    ]));
+    let mut stars: Vec<(String, String)> =
+        (0..40).map(|n| (format!("m{n}.py"), format!("from m{} import *\n", n + 1))).collect();
+    stars.push(("m40.py".to_owned(), "import torch\n".to_owned()));
+    stars.insert(0, ("model.py".to_owned(), "from m0 import *\ntorch.load('x')\n".to_owned()));
+    let stars: Vec<(&str, &str)> = stars.iter().map(|(path, text)| (&**path, &**text)).collect();
+    foreign(&read(&stars));
+}
+
 #[test]
 fn what_runs_at_import_is_marked() {
     let text = "import math\nA = math.sin(1)\ndef f(x=math.cos(1)):\n    math.tan(1)\n\

@@ -167,6 +167,11 @@ const PAIRS: &[(&str, [&str; 5])] = &[
     ("a long text as a default", ["def f(a='", "b", "'", ", c#=1", "): pass\n"]),
     ("decorators and methods", ["class A:\n", "    @d.e#\n", "    def f(self): pass\n", "    def g#(self): pass\n", ""]),
     ("accessors of a long name", ["import ", "a", " as t\n", "getattr(t, 'b')\n", ""]),
+    ("parameters and keywords", ["def f(", "a#, ", "): pass\nf(", "a#=1, ", ")\n"]),
+    ("names in a circle", ["def f():\n    a = torch\n", "    a# = a\n    a = a#\n", "", "    a#.b()\n", ""]),
+    ("names in a circle with attributes", ["def f():\n    a = torch\n", "    a# = a.b\n    a = a#.c\n", "", "    a#.b()\n", ""]),
+    ("a module's names in a circle", ["a = torch\n", "a# = a\na = a#\n", "", "a#.b()\n", ""]),
+    ("methods that do alike", ["class A:\n", "    def f#(self): return self.a#\n", "    x = 1\n", "    def g#(self): return self.f#\n", ""]),
     ("annotations of a long name", ["import ", "a", " as t\n", "x: 't.b'\n", ""]),
 ];
 
