@@ -52,7 +52,10 @@ async fn weights_asked_for_while_epochs_close_are_one_snapshot_each(folder: &Pat
     let mut snapshots = BTreeMap::<String, Value>::new();
     let mut epochs = BTreeSet::new();
     let mut every = tokio::time::interval(Duration::from_millis(5));
+    let mut questions = 0;
     while epochs.len() < 4 {
+        questions += 1;
+        assert!(questions < 10_000, "epochs of one second, and only {epochs:?}");
         every.tick().await;
         let asked = prism.internal("GET", "/internal/v1/get_weights").send();
         let response = asked.await.expect("an answer");

@@ -87,6 +87,9 @@ fn hash_with_references(definitions: &Definitions<'_>, streams: &[Stream]) -> Ve
     let mut groups = hash_groups(definitions, &hashes);
     let mut changed = vec![true; groups.len()];
     for _ in 0..ROUNDS {
+        if !changed.contains(&true) {
+            break;
+        }
         let is_changed = |group: &usize| changed.get(*group).copied().unwrap_or(false);
         let next = own.iter().zip(streams).zip(&hashes).map(|((own, stream), hash)| {
             if !stream.references.iter().any(is_changed) {

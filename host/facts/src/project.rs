@@ -179,7 +179,7 @@ impl<'a> Project<'a> {
         }
         let Some((index, rest)) = self.split_module(dotted) else {
             let local = self.packages.contains(dotted);
-            return vec![Target { name: cut(dotted).to_owned(), local }];
+            return vec![Target { name: dotted.to_owned(), local }];
         };
         let Some(module) = self.modules.get(index) else { return Vec::new() };
         let (member, attributes) = rest.split_once('.').unwrap_or((rest, ""));
@@ -272,6 +272,7 @@ impl<'a> Project<'a> {
         if steps > 0 { targets } else { self.settle(binding, targets) }
     }
 
+    /// Follows what was found for a binding, once, when it is asked for from outside any circle.
     fn settle(&self, binding: &Binding<'a>, found: Targets) -> Targets {
         binding.settled.set(true);
         if found.iter().all(|target| !target.local) {

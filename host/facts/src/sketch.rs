@@ -9,7 +9,14 @@ const PLACES_IN_WORD: u32 = 9;
 const SHINGLE: usize = 8;
 /// What the hash of a shingle is a polynomial in (Karp and Rabin 1987), and its power for the token that leaves.
 const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
-const BASE_TO_SHINGLE: u64 = BASE.wrapping_pow(8);
+const BASE_TO_SHINGLE: u64 = {
+    let (mut power, mut token) = (1_u64, 0);
+    while token < SHINGLE {
+        power = power.wrapping_mul(BASE);
+        token += 1;
+    }
+    power
+};
 
 /// The signature of the shingles of all streams; empty when there is no token.
 pub(crate) fn sketch<'s>(streams: impl Iterator<Item = &'s [u64]>) -> Vec<u32> {

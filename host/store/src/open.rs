@@ -93,14 +93,13 @@ impl Store {
         self.readers.close().await;
     }
 
-    /// Proves that the database can be read and written: what it writes is there on the disk afterwards, and
-    /// says what was there before.
+    /// Proves that the database can be read and written: a page goes to the disk, with what stands on it already.
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(&self.readers).await?;
         self.writer
             .write(|connection| {
                 Box::pin(async move {
-                    // A page of the file that nobody reads for it.
+                    // Nobody reads this number; SQLite writes its page also when it is the same.
                     sqlx::query("PRAGMA user_version = 0").execute(connection).await?;
                     Ok(())
                 })
