@@ -18,9 +18,10 @@ pub(super) async fn get_weights(
     State(state): State<ApiState>,
 ) -> Result<Response, Problem> {
     let weights = state.pipeline.current_weights().await?;
-    let now = state.pipeline.clock.now();
-    let body = shown(&state.settings.slug, &weights, now);
-    let tag = format!("\"{}\"", Digest::of(json!(weights.vector).to_string().as_bytes()));
+    let mut body = snapshot(&state.settings.slug, &weights);
+    // Weak (RFC 9110, 8.8.1): answers of one snapshot differ in the second in which they were asked for.
+    let tag = format!("W/\"{}\"", Digest::of(body.to_string().as_bytes()));
+    body["epoch"] = json!(state.pipeline.clock.now().as_seconds());
     let mut response = Json(body).into_response();
     if let Ok(tag) = tag.parse() {
         response.headers_mut().insert(axum::http::header::ETAG, tag);
@@ -28,9 +29,9 @@ pub(super) async fn get_weights(
     Ok(response)
 }
 
-/// The predecessor's shape. `epoch` is Unix seconds there, which Platform relies on; the reward epoch
-/// stands beside it in the metadata, as do the exact integers and where each weight comes from.
-fn shown(slug: &str, weights: &CurrentWeights, now: Timestamp) -> Value {
+/// The predecessor's shape without its `epoch`: that is Unix seconds of the answer, which Platform relies on.
+/// The reward epoch stands in the metadata, as do the exact integers and where each weight comes from.
+fn snapshot(slug: &str, weights: &CurrentWeights) -> Value {
     let (mut shares, mut exact, mut provenance) = (Map::new(), Map::new(), Map::new());
     for weight in weights.vector.as_slice() {
         let hotkey = weight.hotkey.to_string();
@@ -42,7 +43,6 @@ fn shown(slug: &str, weights: &CurrentWeights, now: Timestamp) -> Value {
     }
     json!({
         "challenge_slug": slug,
-        "epoch": now.as_seconds(),
         "weights": shares,
         "metadata": {
             "computed_at": offset_text(weights.computed_at),
