@@ -16,7 +16,7 @@ use crate::key::Key;
 use crate::known_names::is_dunder;
 use crate::normalise::normalise;
 use crate::project::Project;
-use crate::sketch::sketch;
+use crate::sketch::Sketch;
 use crate::stream::Stream;
 
 /// How many references deep a change is felt.
@@ -63,13 +63,17 @@ pub(crate) fn fingerprint<'a>(
     let (architecture, built) = reach(ARCHITECTURE);
     let (training, _) = reach(TRAINING);
     let all: BTreeSet<usize> = indices.collect();
-    let tokens = |indices: &BTreeSet<usize>| {
-        let streams = indices.iter().filter_map(|index| streams.get(*index));
-        sketch(streams.map(|stream| stream.loose.as_slice()))
+    let mut sketch = Sketch::new();
+    let mut add = |indices: BTreeSet<usize>| {
+        for stream in indices.into_iter().filter_map(|index| streams.get(index)) {
+            sketch.add(&stream.loose);
+        }
+        sketch.signature()
     };
+    let rest = all.difference(&built).copied().collect();
     Prints {
-        architecture_sketch: tokens(&built),
-        source_sketch: tokens(&all),
+        architecture_sketch: add(built),
+        source_sketch: add(rest),
         fingerprints: Fingerprints {
             source: print(&all, &hashes, &BTreeMap::new()),
             architecture,

@@ -12,6 +12,8 @@ mod bindings {
     });
 }
 
+#[cfg(target_arch = "wasm32")]
+mod heap;
 mod reader;
 mod source;
 mod lines;

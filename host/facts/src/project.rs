@@ -364,7 +364,8 @@ impl<'a> Project<'a> {
 
 /// What a dotted name begins with, the longest first: of its parts not all, and not more than `parts_max`.
 pub(crate) fn prefixes(dotted: &str, parts_max: usize) -> impl Iterator<Item = &str> {
-    let dots = dotted.match_indices('.').take(parts_max).map(|(at, _)| at);
+    let bytes = dotted.bytes().enumerate();
+    let dots = bytes.filter(|(_, byte)| *byte == b'.').take(parts_max).map(|(at, _)| at);
     let dots: SmallVec<[usize; 8]> = dots.collect();
     dots.into_iter().rev().filter_map(|at| dotted.get(..at))
 }

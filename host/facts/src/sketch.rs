@@ -18,10 +18,19 @@ const BASE_TO_SHINGLE: u64 = {
     power
 };
 
-/// The signature of the shingles of all streams; empty when there is no token.
-pub(crate) fn sketch<'s>(streams: impl Iterator<Item = &'s [u64]>) -> Vec<u32> {
-    let mut bins: Vec<Option<u32>> = vec![None; VALUES];
-    for stream in streams {
+/// What is kept of the shingles of some streams.
+pub(crate) struct Sketch {
+    bins: [Option<u32>; VALUES],
+}
+
+impl Sketch {
+    /// Of no stream.
+    pub(crate) const fn new() -> Self {
+        Self { bins: [None; VALUES] }
+    }
+
+    /// Adds a stream. In which order they come does not matter.
+    pub(crate) fn add(&mut self, stream: &[u64]) {
         let mut hash = 0_u64;
         for (index, token) in stream.iter().enumerate() {
             // A polynomial in `BASE` of the last tokens: what leaves is taken away, what comes is added.
@@ -29,18 +38,22 @@ pub(crate) fn sketch<'s>(streams: impl Iterator<Item = &'s [u64]>) -> Vec<u32> {
             let leaving = leaving.map_or(0, |token| token.wrapping_mul(BASE_TO_SHINGLE));
             hash = hash.wrapping_mul(BASE).wrapping_add(*token).wrapping_sub(leaving);
             if index + 1 >= SHINGLE || index + 1 == stream.len() {
-                put(&mut bins, mix(hash));
+                self.put(mix(hash));
             }
         }
     }
-    fill(&bins)
-}
 
-fn put(bins: &mut [Option<u32>], hash: u64) {
-    let bin = usize::try_from(hash >> 57).unwrap_or(0);
-    let value = low_half(hash);
-    if let Some(slot) = bins.get_mut(bin) {
-        *slot = Some(slot.map_or(value, |known| known.min(value)));
+    /// The signature of all that was added; empty when there was no token.
+    pub(crate) fn signature(&self) -> Vec<u32> {
+        fill(&self.bins)
+    }
+
+    fn put(&mut self, hash: u64) {
+        let bin = usize::try_from(hash >> 57).unwrap_or(0);
+        let value = low_half(hash);
+        if let Some(slot) = self.bins.get_mut(bin) {
+            *slot = Some(slot.map_or(value, |known| known.min(value)));
+        }
     }
 }
 
@@ -76,7 +89,13 @@ fn low_half(hash: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{VALUES, mix, sketch};
+    use super::{Sketch, VALUES, mix};
+
+    fn sketch(stream: &[u64]) -> Vec<u32> {
+        let mut sketch = Sketch::new();
+        sketch.add(stream);
+        sketch.signature()
+    }
 
     fn similarity(left: &[u32], right: &[u32]) -> usize {
         left.iter().zip(right).filter(|(left, right)| left == right).count() * 100 / VALUES
@@ -85,18 +104,18 @@ mod tests {
     #[test]
     fn the_share_of_equal_values_estimates_the_overlap() {
         let tokens: Vec<u64> = (0..4000).map(mix).collect();
-        let whole = sketch(std::iter::once(tokens.as_slice()));
-        let half = sketch(std::iter::once(&tokens[..2000]));
+        let whole = sketch(&tokens);
+        let half = sketch(&tokens[..2000]);
         let other: Vec<u64> = (9000..13_000).map(mix).collect();
         assert_eq!(similarity(&whole, &whole), 100);
         let estimate = similarity(&whole, &half);
         assert!((35..=65).contains(&estimate), "{estimate}");
-        assert!(similarity(&whole, &sketch(std::iter::once(other.as_slice()))) < 10);
+        assert!(similarity(&whole, &sketch(&other)) < 10);
     }
 
     #[test]
     fn no_token_gives_no_signature() {
-        assert!(sketch(std::iter::empty()).is_empty());
-        assert_eq!(sketch(std::iter::once([1_u64].as_slice())).len(), VALUES);
+        assert!(sketch(&[]).is_empty());
+        assert_eq!(sketch(&[1]).len(), VALUES);
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<&str, Unreadable> {
             return Err(Unreadable { way: "encoding", why, line, column });
         }
     };
-    if let Some(at) = text.find('\0') {
+    if let Some(at) = memchr::memchr(0, text.as_bytes()) {
         let (line, column) = Lines::new(text).position(offset(at));
         return Err(Unreadable {
             way: "nul",

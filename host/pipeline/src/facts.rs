@@ -134,7 +134,8 @@ fn unreadable(fault: &PolicyFault) -> Finding {
         rule_id: RULE_UNREADABLE.to_owned(),
         severity: Severity::Error,
         message: format!("the source is too deep or too large to be read safely ({})", fault.code),
-        remedy: "split long chains and deeply nested expressions".to_owned(),
+        remedy: "split long chains and deeply nested expressions; keep data out of Python"
+            .to_owned(),
         location: None,
     }
 }
