@@ -21,7 +21,9 @@ pub(super) async fn get_weights(
     let mut body = snapshot(&state.settings.slug, &weights);
     // Weak (RFC 9110, 8.8.1): answers of one snapshot differ in the second in which they were asked for.
     let tag = format!("W/\"{}\"", Digest::of(body.to_string().as_bytes()));
-    body["epoch"] = json!(state.pipeline.clock.now().as_seconds());
+    if let Value::Object(fields) = &mut body {
+        fields.insert("epoch".to_owned(), json!(state.pipeline.clock.now().as_seconds()));
+    }
     let mut response = Json(body).into_response();
     if let Ok(tag) = tag.parse() {
         response.headers_mut().insert(axum::http::header::ETAG, tag);
