@@ -17,6 +17,45 @@ fn disguised(project: &Project) -> Project {
     project
 }
 
+/// The project with as much as half of it again that does nothing.
+fn padded(project: &Project) -> Project {
+    let mut project = project.clone();
+    let unused = r#"
+
+def quantised(values, levels):
+    low, high = min(values), max(values)
+    step = (high - low) / max(levels - 1, 1)
+    kept = []
+    for value in values:
+        kept.append(low + step * round((value - low) / step) if step else low)
+    return kept
+
+
+def described(table, width=12):
+    lines = []
+    for name, row in sorted(table.items()):
+        cells = [str(cell).rjust(width) for cell in row]
+        lines.append(name.ljust(width) + "".join(cells))
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines
+
+
+def halved(sequence):
+    left, right = [], []
+    for place, item in enumerate(sequence):
+        (left if place % 2 else right).append(item)
+    return left[::-1] + right
+"#;
+    project.get_mut("model.py").expect("a model").extend_from_slice(unused.as_bytes());
+    project
+}
+
+fn museum_base(file: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("museum/base");
+    std::fs::read(folder.join(file)).expect("a file of the museum")
+}
+
 /// The same without anything that was not there.
 fn renamed(project: &Project) -> Project {
     let source = String::from_utf8(project["model.py"].clone()).expect("text");
@@ -100,6 +139,36 @@ async fn a_copy_is_found_under_its_disguise_and_other_work_is_not_held() {
         "{told}"
     );
     assert_eq!(spans["severity"], "hold");
+
+    // Other words here and there, and functions that nothing calls.
+    let padded = prism.submit("eve", zip_of(&padded(&developed(&renamed(&honest()))))).await;
+    let detail = reviewed(&prism, &padded).await;
+    assert_eq!(detail["status"], "held", "{detail}");
+
+    // A copy that is most of it hidden passes, and makes the next one no next version of one's own.
+    let mut walk = developed(&renamed(&honest()));
+    const OTHER: [&str; 8] = [
+        "attention.py",
+        "convolution.py",
+        "decoder.py",
+        "dense.py",
+        "feedforward.py",
+        "incremental.py",
+        "norms.py",
+        "recurrence.py",
+    ];
+    for file in OTHER {
+        walk.insert(file.to_owned(), museum_base(file));
+    }
+    let hidden = prism.submit("dan", zip_of(&walk)).await;
+    let detail = reviewed(&prism, &hidden).await;
+    assert!(detail["status"] != "held" && detail["status"] != "rejected", "{detail}");
+    for file in OTHER.into_iter().filter(|file| !matches!(*file, "dense.py" | "attention.py")) {
+        walk.remove(file);
+    }
+    let bare = prism.submit("dan", zip_of(&walk)).await;
+    let detail = reviewed(&prism, &bare).await;
+    assert_eq!(detail["status"], "held", "{detail}");
 
     let taken = prism.submit("ben", zip_of(&developed(&renamed(&honest())))).await;
     assert_eq!(

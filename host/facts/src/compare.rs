@@ -61,12 +61,12 @@ pub fn compare(modules: &[Module], others: &[Module]) -> Comparison {
 fn texts(modules: &[Module]) -> Vec<Text<'_>> {
     let mut readable = Vec::with_capacity(modules.len());
     for module in modules {
-        if let Ok((text, parsed)) = read(&module.source) {
-            readable.push((module.path.as_str(), Lines::new(text), parsed));
+        if let Ok((text, tree)) = read(&module.source) {
+            readable.push((module.path.as_str(), Lines::new(text), tree));
         }
     }
     let sources: Vec<(&str, &[Stmt])> =
-        readable.iter().map(|(path, _, parsed)| (*path, &*parsed.syntax().body)).collect();
+        readable.iter().map(|(path, _, tree)| (*path, &*tree.body)).collect();
     let project = Project::new(&sources, &[]);
     let definitions = Definitions::collect(&project);
     let members = members(&project);

@@ -12,14 +12,17 @@ use ruff_text_size::Ranged;
 use smallvec::SmallVec;
 
 use crate::ObservationKind as Kind;
-use crate::observe::Observer;
+use crate::observe::{AS_TYPE, DECORATES, Observer};
 use crate::project::{Path, Target, Targets, dotted_parts};
 use crate::report::Seen;
 use crate::resolve::Meaning;
 use crate::scope::is_dotted;
+use crate::text::is_type;
 
 /// Builtins that take the name of an attribute.
 const ACCESSORS: &[&str] = &["getattr", "hasattr", "setattr", "delattr"];
+/// Builtins that take a class to ask whether something is of it.
+const CLASS_CHECKS: &[&str] = &["isinstance", "issubclass"];
 /// What a module of the project is as a value. No name is called so.
 const OWN_MODULE: &str = "<own-module>";
 /// The attributes of a chain, the last first.
@@ -61,7 +64,7 @@ impl<'a> Observer<'_, 'a> {
     /// imports can be read from it, and where that is done nobody knows what it is.
     pub(crate) fn see_value(&mut self, node: &impl Ranged, target: &Target) {
         if !target.local {
-            self.see(node, Seen::new(Kind::Reference, &target.name));
+            self.see(node, Seen::new(Kind::Reference, &target.name).detail(self.usage));
         } else if self.resolver.project.is_module(&target.name) {
             self.see(node, Seen::new(Kind::Reference, OWN_MODULE).detail(&target.name));
         }
@@ -71,7 +74,7 @@ impl<'a> Observer<'_, 'a> {
     pub(crate) fn see_decoration(&mut self, expression: &'a Expr) {
         if self.at_import {
             for target in self.describe_targets(expression).iter().filter(|target| !target.local) {
-                self.see(expression, Seen::new(Kind::Call, &target.name).detail("_"));
+                self.see(expression, Seen::new(Kind::Call, &target.name).detail(DECORATES));
             }
         }
     }
@@ -106,7 +109,14 @@ impl<'a> Observer<'_, 'a> {
             base = &attribute.value;
         }
         let meaning = if let Expr::Name(name) = base {
-            self.resolver.meaning(name.id.as_str(), self.running_at(name))
+            let meaning = self.resolver.meaning(name.id.as_str(), self.running_at(name));
+            if crate::known_names::is_dunder(name.id.as_str())
+                && !matches!(meaning, Meaning::Known(_))
+            {
+                // Python gives it a meaning, whatever the project binds it to.
+                self.see_attribute(name, name.id.as_str(), "");
+            }
+            meaning
         } else {
             let formats_text = base.is_string_literal_expr();
             self.see_changed_class(base, &attributes, last);
@@ -164,6 +174,7 @@ impl<'a> Observer<'_, 'a> {
 
     /// A call, by the name of what is called.
     pub(crate) fn see_call(&mut self, call: &'a ExprCall) {
+        let decorates = !std::mem::take(&mut self.usage).is_empty();
         let targets = if is_dotted(&call.func) || call.func.is_attribute_expr() {
             self.see_chain(&call.func, "()")
         } else {
@@ -178,12 +189,16 @@ impl<'a> Observer<'_, 'a> {
                 let known = |object: &Expr| !self.describe_targets(object).is_empty();
                 arguments_seen = usize::from(call.arguments.args.first().is_some_and(known));
             } else if !target.local || self.at_import {
-                let constants = describe_arguments(call);
+                let constants = describe_arguments(call, if decorates { DECORATES } else { "" });
                 let seen = Seen::new(Kind::Call, &target.name).detail(&constants);
                 self.see(call, seen.local(target.local));
             }
         }
-        call.arguments.args.iter().skip(arguments_seen).for_each(|it| self.visit_expr(it));
+        let asks = targets.iter().any(|it| !it.local && CLASS_CHECKS.contains(&it.name.as_str()));
+        for (index, argument) in call.arguments.args.iter().enumerate().skip(arguments_seen) {
+            let usage = if asks && index == 1 && is_type(argument) { AS_TYPE } else { "" };
+            self.visit_for(usage, argument);
+        }
         call.arguments.keywords.iter().for_each(|keyword| self.visit_expr(&keyword.value));
     }
 
@@ -223,7 +238,7 @@ impl<'a> Observer<'_, 'a> {
         self.visit_expr(&subscript.slice);
     }
 
-    fn describe_targets(&self, expression: &Expr) -> Targets {
+    pub(crate) fn describe_targets(&self, expression: &Expr) -> Targets {
         let Some((root, attributes)) = dotted_parts(expression) else { return Targets::default() };
         match self.resolver.meaning(root, self.running_at(expression)) {
             Meaning::Known(roots) => self.resolver.extend(&roots, &attributes),
@@ -283,13 +298,13 @@ fn attribute_name(expression: &Expr) -> String {
 }
 
 /// The arguments of a call, constants as written and `_` for everything else.
-fn describe_arguments(call: &ExprCall) -> String {
+fn describe_arguments(call: &ExprCall, before: &str) -> String {
     let positional = call.arguments.args.iter().map(|argument| (None, argument));
     let keywords = call.arguments.keywords.iter();
     let keywords = keywords.map(|keyword| (Some(keyword.arg.as_ref()), &keyword.value));
-    let mut text = String::new();
+    let mut text = before.to_owned();
     for (number, (keyword, value)) in positional.chain(keywords).enumerate() {
-        if number > 0 {
+        if !text.is_empty() {
             text.push_str(", ");
         }
         if number == ARGUMENTS_MAX {

@@ -16,6 +16,7 @@ mod bindings {
 mod heap;
 mod reader;
 mod source;
+mod mangle;
 mod lines;
 mod key;
 mod known_names;

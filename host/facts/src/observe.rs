@@ -4,17 +4,30 @@
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
     Arguments, Comprehension, Decorator, ElifElseClause, Expr, InterpolatedStringElement,
-    Parameters, Pattern, PatternKeyword, Stmt, StmtClassDef, StmtFunctionDef, StmtImport,
-    StmtImportFrom,
+    Parameters, Pattern, PatternKeyword, PatternMatchClass, Stmt, StmtClassDef, StmtFunctionDef,
+    StmtImport, StmtImportFrom,
 };
 use ruff_text_size::Ranged;
 
 use crate::ObservationKind as Kind;
+use crate::known_names::is_dunder;
 use crate::lines::Lines;
-use crate::project::Project;
+use crate::project::{Project, Target};
 use crate::report::{Place, Report, Seen};
 use crate::resolve::Resolver;
-use crate::scope::{NAME_BYTES_MAX, Scope, import_from_module, join, joined};
+use crate::scope::{NAME_BYTES_MAX, Scope, import_from_module, is_dotted, join, joined};
+
+/// Read as an annotation, or as what something is said to be an instance of.
+pub(crate) const AS_TYPE: &str = "type";
+/// Read to decorate what follows.
+const AS_DECORATOR: &str = "decorator";
+/// Read as the metaclass of a class.
+const AS_METACLASS: &str = "metaclass";
+/// What stands before the arguments of a call that decorates.
+pub(crate) const DECORATES: &str = "@";
+
+/// What is said of a dict with nothing but names as keys that is assigned to a special name.
+const NAMES_FIELDS: &str = "names";
 
 /// Walks one module.
 pub(crate) struct Observer<'p, 'a> {
@@ -25,6 +38,8 @@ pub(crate) struct Observer<'p, 'a> {
     pub(crate) at_import: bool,
     /// Whether the place is inside an annotation, where strings are code.
     pub(crate) in_annotation: bool,
+    /// What known names are read for, where that is more than to have their value: [`AS_TYPE`] and its like.
+    pub(crate) usage: &'static str,
     /// Whether statements stand directly in the module or in a class of it, conditions included.
     top_level: bool,
     /// Names of the classes and functions round the place.
@@ -48,6 +63,7 @@ pub(crate) fn observe<'a>(
         lines,
         at_import: true,
         in_annotation: false,
+        usage: "",
         top_level: true,
         qualifier: Vec::new(),
         numbers: 0,
@@ -166,13 +182,57 @@ impl<'a> Observer<'_, 'a> {
             self.visit_type_params(parameters);
         }
         if let Some(arguments) = &class.arguments {
-            self.visit_arguments(arguments);
+            self.visit_class_arguments(arguments);
         }
         self.resolver.push_class(class);
         self.qualifier.push(class.name.as_str());
         self.visit_body(&class.body);
         self.qualifier.pop();
         self.resolver.pop();
+    }
+
+    fn visit_class_arguments(&mut self, arguments: &'a Arguments) {
+        arguments.args.iter().for_each(|base| self.visit_expr(base));
+        for keyword in &arguments.keywords {
+            let is_metaclass = keyword.arg.as_ref().is_some_and(|name| name == "metaclass");
+            let usage = if is_metaclass && is_dotted(&keyword.value) { AS_METACLASS } else { "" };
+            self.visit_for(usage, &keyword.value);
+        }
+    }
+
+    /// Visits an expression that is read for something.
+    pub(crate) fn visit_for(&mut self, usage: &'static str, expression: &'a Expr) {
+        let outer = std::mem::replace(&mut self.usage, usage);
+        self.visit_expr(expression);
+        self.usage = outer;
+    }
+
+    /// A positional pattern reads the attributes that `__match_args__` of its class names, whatever they are called.
+    fn see_class_pattern(&mut self, class: &'a PatternMatchClass) {
+        /// Classes whose instances match as they are.
+        const WHOLE: &[&str] = &[
+            "bool",
+            "bytearray",
+            "bytes",
+            "dict",
+            "float",
+            "frozenset",
+            "int",
+            "list",
+            "set",
+            "str",
+            "tuple",
+        ];
+        for PatternKeyword { attr, .. } in &class.arguments.keywords {
+            self.see_attribute(attr, attr.as_str(), "");
+        }
+        let targets = self.describe_targets(&class.cls);
+        let is_whole = |target: &Target| !target.local && WHOLE.contains(&target.name.as_str());
+        if !class.arguments.patterns.is_empty()
+            && !(targets.len() == 1 && targets.iter().all(is_whole))
+        {
+            self.see_attribute(&*class.cls, "__match_args__", "");
+        }
     }
 
     /// Base classes as resolved names, `metaclass=…` and other keywords after them.
@@ -290,7 +350,14 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
             Stmt::ClassDef(class) => self.visit_class(class),
             Stmt::Assign(assign) => {
                 self.visit_value(&assign.value, assign.targets.iter());
-                assign.targets.iter().for_each(|target| self.visit_expr(target));
+                match &*assign.targets {
+                    [Expr::Name(name)] if is_dunder(name.id.as_str()) => {
+                        let detail = if names_fields(&assign.value) { NAMES_FIELDS } else { "" };
+                        let seen = Seen::new(Kind::Assignment, name.id.as_str());
+                        self.see(name, seen.detail(detail).local(true));
+                    }
+                    targets => targets.iter().for_each(|target| self.visit_expr(target)),
+                }
             }
             Stmt::AnnAssign(assign) => {
                 if let Some(value) = &assign.value {
@@ -312,7 +379,9 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
     }
 
     fn visit_decorator(&mut self, decorator: &'a Decorator) {
-        self.visit_expr(&decorator.expression);
+        let called = decorator.expression.as_call_expr().map(|call| &*call.func);
+        let plain = is_dotted(called.unwrap_or(&decorator.expression));
+        self.visit_for(if plain { AS_DECORATOR } else { "" }, &decorator.expression);
         self.see_decoration(&decorator.expression);
     }
 
@@ -355,9 +424,7 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
 
     fn visit_pattern(&mut self, pattern: &'a Pattern) {
         if let Pattern::MatchClass(class) = pattern {
-            for PatternKeyword { attr, .. } in &class.arguments.keywords {
-                self.see_attribute(attr, attr.as_str(), "");
-            }
+            self.see_class_pattern(class);
         }
         visitor::walk_pattern(self, pattern);
     }
@@ -399,6 +466,21 @@ fn describe_parameters(parameters: &Parameters) -> String {
         push("**", options.name(), None);
     }
     text
+}
+
+/// Whether a value is a dict whose keys are written out and could be names.
+fn names_fields(value: &Expr) -> bool {
+    value.as_dict_expr().is_some_and(|dict| {
+        dict.items.iter().all(|item| {
+            let key = item.key.as_ref().and_then(Expr::as_string_literal_expr);
+            key.is_some_and(|key| is_plain_name(key.value.to_str()))
+        })
+    })
+}
+
+fn is_plain_name(text: &str) -> bool {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.bytes().all(letters) && text.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
 /// Whether a condition is `__name__ == "__main__"`.

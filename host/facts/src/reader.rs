@@ -2,12 +2,13 @@
 //! answer, and what cannot be read is an observation.
 
 use ruff_python_ast::{ModModule, Stmt};
-use ruff_python_parser::{ParseError, Parsed, parse_module};
+use ruff_python_parser::{ParseError, parse_module};
 
 use crate::definitions::Definitions;
 use crate::entry::{EntryModules, entry_functions};
 use crate::fingerprint::fingerprint;
 use crate::lines::Lines;
+use crate::mangle::mangle;
 use crate::observe::observe;
 use crate::project::Project;
 use crate::report::{Place, Report, Seen};
@@ -21,13 +22,13 @@ pub fn extract(modules: &[Module], entrypoints: &[String]) -> Facts {
     let mut readable = Vec::with_capacity(modules.len());
     for module in modules {
         match read(&module.source) {
-            Ok((text, parsed)) => readable.push((module.path.as_str(), text, parsed)),
+            Ok((text, tree)) => readable.push((module.path.as_str(), text, tree)),
             Err(unreadable) => report_unreadable(&mut report, &module.path, &unreadable),
         }
     }
     let complete = readable.len() == modules.len();
     let sources: Vec<(&str, &[Stmt])> =
-        readable.iter().map(|(path, _, parsed)| (*path, &*parsed.syntax().body)).collect();
+        readable.iter().map(|(path, _, tree)| (*path, &*tree.body)).collect();
     let project = Project::new(&sources, entrypoints);
     for (index, (_, text, _)) in readable.iter().enumerate() {
         observe(&project, index, &Lines::new(text), &mut report);
@@ -69,11 +70,13 @@ fn leave<T>(value: T) {
     }
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<(&str, Parsed<ModModule>), Unreadable> {
+pub(crate) fn read(bytes: &[u8]) -> Result<(&str, ModModule), Unreadable> {
     let text = decode(bytes)?;
     check_depth(text)?;
     let parsed = parse_module(text).map_err(|error| syntax_error(text, &error))?;
-    Ok((text, parsed))
+    let mut module = parsed.into_syntax();
+    mangle(text, &mut module.body);
+    Ok((text, module))
 }
 
 fn syntax_error(text: &str, error: &ParseError) -> Unreadable {

@@ -8,7 +8,7 @@ use ruff_text_size::Ranged;
 
 use crate::ObservationKind as Kind;
 use crate::known_names::is_dunder;
-use crate::observe::Observer;
+use crate::observe::{AS_TYPE, Observer};
 use crate::report::Seen;
 use crate::source::check_depth;
 
@@ -37,7 +37,7 @@ impl<'a> Observer<'_, 'a> {
     /// An annotation. Strings in it are code that some libraries evaluate.
     pub(crate) fn see_annotation(&mut self, expression: &'a Expr) {
         let outer = std::mem::replace(&mut self.in_annotation, true);
-        self.visit_expr(expression);
+        self.visit_for(if is_type(expression) { AS_TYPE } else { "" }, expression);
         self.in_annotation = outer;
     }
 
@@ -52,7 +52,8 @@ impl<'a> Observer<'_, 'a> {
                 code.visit_expr(parsed.expr());
                 for name in &code.names {
                     for target in self.describe_text_name(name) {
-                        self.see(node, Seen::new(Kind::Reference, &target));
+                        let usage = if code.acts { "" } else { AS_TYPE };
+                        self.see(node, Seen::new(Kind::Reference, &target).detail(usage));
                     }
                 }
                 if !code.acts {
@@ -78,7 +79,14 @@ impl<'a> Observer<'_, 'a> {
     }
 }
 
-/// What an annotation in a string holds.
+/// Whether an expression holds no more than a type can.
+pub(crate) fn is_type(expression: &Expr) -> bool {
+    let mut code = Code::default();
+    code.visit_expr(expression);
+    !code.acts
+}
+
+/// What an annotation holds.
 #[derive(Default)]
 struct Code {
     names: Vec<String>,

@@ -7,7 +7,7 @@ use crate::limits::ArchiveLimits;
 use crate::manifest::{Manifest, is_manifest};
 use crate::path::ProjectPath;
 use crate::refusal::{Refusal, Rejection, Rule};
-use crate::reserved::shadowing;
+use crate::reserved::{ambiguous, shadowing};
 use crate::upload::SourceFormat;
 
 /// One file of a project.
@@ -188,12 +188,13 @@ fn common_directory(files: &[ProjectFile]) -> Option<&str> {
     shared.then_some(top)
 }
 
-/// Refuses modules that would be imported in place of the evaluator's own. Modules are found from
+/// Refuses modules that would be imported in place of the evaluator's own, or of each other. Modules are found from
 /// the project's root and from the directories of its entrypoints.
 fn check_modules(paths: &[ProjectPath], manifest: &Manifest) -> Result<(), Rejection> {
     let components = [&manifest.architecture, &manifest.training].into_iter().flatten();
     let mut roots: BTreeSet<&str> =
         components.map(|component| component.entrypoint.parent()).collect();
     roots.insert("");
-    Rejection::unless_empty(shadowing(paths, &roots))
+    let refusals = shadowing(paths, &roots).into_iter().chain(ambiguous(paths, &roots));
+    Rejection::unless_empty(refusals.collect())
 }

@@ -55,6 +55,8 @@ pub enum Rule {
     NotText,
     /// A module would hide one that the evaluator needs.
     ReservedName,
+    /// Two files are one module to whoever imports it.
+    AmbiguousModule,
     /// The manifest cannot be used.
     ManifestInvalid,
     /// More than one manifest.
@@ -63,7 +65,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order in which they are checked.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ArchiveTooLarge,
         Self::Malformed,
         Self::Empty,
@@ -89,6 +91,7 @@ impl Rule {
         Self::Crc,
         Self::NotText,
         Self::ReservedName,
+        Self::AmbiguousModule,
         Self::ManifestInvalid,
         Self::ManifestAmbiguous,
     ];
@@ -160,6 +163,10 @@ impl Rule {
             Self::ReservedName => (
                 "archive-reserved-name",
                 "rename it: the name belongs to a module that the evaluator imports",
+            ),
+            Self::AmbiguousModule => (
+                "archive-ambiguous-module",
+                "rename one of the two: which of them is imported depends on where one looks first",
             ),
             Self::ManifestInvalid => {
                 ("manifest-invalid", "correct `prism.yaml`, or leave it out to use the defaults")

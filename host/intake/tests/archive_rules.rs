@@ -203,6 +203,8 @@ fn content_cases() -> Vec<(Rule, Vec<u8>)> {
         (Rule::ReservedName, named("os.py")),
         (Rule::ReservedName, named("torch/__init__.py")),
         (Rule::ReservedName, named("sitecustomize.py")),
+        (Rule::AmbiguousModule, named("model/__init__.py")),
+        (Rule::AmbiguousModule, named("model/parts.py")),
         (Rule::ManifestInvalid, manifest("kind: fulll\n")),
         (Rule::ManifestAmbiguous, named("prism.yml")),
     ]

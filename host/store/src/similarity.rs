@@ -18,6 +18,8 @@ use crate::open::Store;
 /// Values of a sketch in one band: with 128 values 32 bands, which find a pair of similarity 0.65
 /// with probability 0.997 and one of 0.42 with 0.64.
 const BAND_VALUES: usize = 4;
+/// Similarity from which another's earlier work may be what one's own later work was made of, parts per million.
+const NEAR_PPM: u32 = 500_000;
 /// Candidates of each search that are compared in full.
 const CANDIDATES_MAX: i64 = 128;
 /// Submissions of one band that are looked at, the earliest.
@@ -75,6 +77,7 @@ impl Store {
             found.push(row.compared(hotkey, facts)?);
         }
         found.retain(ResemblingSubmission::resembles);
+        leave_out_own_after_others(&mut found);
         found.sort_by_key(|one| std::cmp::Reverse(one.rank()));
         found.truncate(limit);
         Ok(found)
@@ -83,26 +86,44 @@ impl Store {
 
 impl ResemblingSubmission {
     fn resembles(&self) -> bool {
-        let similarity = self.neighbour.similarity_ppm.max(self.architecture_similarity_ppm);
-        self.neighbour.same_source || self.neighbour.same_architecture || similarity > 0
+        self.neighbour.same_source || self.neighbour.same_architecture || self.similarity_ppm() > 0
+    }
+
+    fn similarity_ppm(&self) -> u32 {
+        self.neighbour.similarity_ppm.max(self.architecture_similarity_ppm)
     }
 
     /// Greater is nearer; an earlier one beats a later one.
     fn rank(&self) -> (bool, bool, u32, std::cmp::Reverse<i64>) {
-        let similarity = self.neighbour.similarity_ppm.max(self.architecture_similarity_ppm);
         (
             self.neighbour.same_source,
             self.neighbour.same_architecture,
-            similarity,
+            self.similarity_ppm(),
             std::cmp::Reverse(self.sequence),
         )
     }
+}
+
+/// Leaves out one's own work that came after another's that is as near: a copy that was let pass, for it was half hidden,
+/// must not make the next one look like the next version of one's own. Sent again as it was, it stays.
+fn leave_out_own_after_others(found: &mut Vec<ResemblingSubmission>) {
+    let near = |one: &&ResemblingSubmission| {
+        !one.neighbour.same_hotkey
+            && (one.neighbour.same_source
+                || one.neighbour.same_architecture
+                || one.similarity_ppm() >= NEAR_PPM)
+    };
+    let Some(first) = found.iter().filter(near).map(|one| one.sequence).min() else { return };
+    found.retain(|one| {
+        !one.neighbour.same_hotkey || one.neighbour.same_source || one.sequence < first
+    });
 }
 
 #[derive(sqlx::FromRow)]
 struct IndexedRow {
     sequence: i64,
     id: String,
+    status: String,
     hotkey: String,
     source: String,
     architecture: String,
@@ -117,9 +138,12 @@ impl IndexedRow {
         hotkey: &Hotkey,
         facts: &SourceFacts,
     ) -> Result<ResemblingSubmission, StoreError> {
+        // Whose work is held may be a copier: it is near, and speaks for a person to look, but it refuses nobody.
+        let may_be_original = self.status != "held";
         let equal = |stored: &str, of: fn(&prism_domain::facts::Fingerprints) -> Digest| {
             let stored: Digest = parsed("fingerprint", stored)?;
-            Ok::<_, StoreError>(facts.fingerprints.as_ref().is_some_and(|mine| of(mine) == stored))
+            let equal = facts.fingerprints.as_ref().is_some_and(|mine| of(mine) == stored);
+            Ok::<_, StoreError>(equal && may_be_original)
         };
         let neighbour = Neighbour {
             submission_id: parsed("submission id", &self.id)?,
@@ -206,7 +230,7 @@ async fn indexed(
         return Ok(Vec::new());
     }
     let mut query = QueryBuilder::<Engine>::new(
-        "SELECT fingerprints.sequence, submissions.id, submissions.hotkey, source, architecture, training, \
+        "SELECT fingerprints.sequence, submissions.id, submissions.status, submissions.hotkey, source, architecture, training, \
          source_sketch, architecture_sketch FROM fingerprints \
          JOIN submissions ON submissions.sequence = fingerprints.sequence WHERE fingerprints.sequence IN ",
     );

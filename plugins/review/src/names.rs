@@ -126,7 +126,7 @@ const REFUSED_BUILTINS: &[(&str, Reason)] = &[
 /// Special attributes that classes of all kinds have and that lead nowhere.
 #[rustfmt::skip]
 const HARMLESS_DUNDERS: &[&str] = &[
-    "__abs__", "__add__", "__and__", "__annotations__", "__bool__", "__call__", "__class__", "__constants__",
+    "__abs__", "__add__", "__and__", "__bool__", "__call__", "__class__", "__constants__",
     "__contains__", "__copy__", "__deepcopy__", "__delitem__", "__dir__", "__div__", "__doc__", "__enter__",
     "__eq__", "__exit__", "__float__", "__floordiv__", "__format__", "__ge__", "__getattr__", "__getitem__",
     "__gt__", "__hash__", "__iadd__", "__imul__", "__index__", "__init__", "__init_subclass__", "__int__",
@@ -139,7 +139,7 @@ const HARMLESS_DUNDERS: &[&str] = &[
     "__delattr__", "__length_hint__", "__rfloordiv__", "__rmod__", "__divmod__", "__complex__", "__ior__",
     "__iand__", "__ixor__", "__ror__", "__rand__", "__rxor__", "__lshift__", "__rshift__", "__ceil__",
     "__floor__", "__trunc__", "__all__", "__aenter__", "__aexit__", "__anext__", "__aiter__", "__await__",
-    "__get__", "__set__", "__delete__", "__match_args__", "__prepare_scriptable__",
+    "__get__", "__set__", "__delete__", "__prepare_scriptable__",
 ];
 
 /// Whether a name begins and ends with two underscores.
@@ -242,6 +242,8 @@ fn builtin_opinion(name: &str, top_level: &str) -> Opinion {
             Opinion::Refused(FORMAT)
         } else if matches!(name, "type.__setattr__" | "type.__delattr__") {
             Opinion::Refused(CHEAT)
+        } else if top_level == "type" && !attributes.is_empty() {
+            Opinion::Refused(REFLECTION)
         } else {
             attribute_opinion(name, attributes)
         };

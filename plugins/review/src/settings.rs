@@ -17,7 +17,9 @@ pub struct Settings {
     pub similarity_hold_ppm: u32,
     /// Share of the code that stands in another hotkey's earlier work, token by token, from which a person decides, parts per million.
     pub copy_hold_ppm: u32,
-    /// The same from which it is refused; 0 for never.
+    /// The same where as much as `copy_hold_ppm` of the earlier work stands in it: what is beside it may be padding.
+    pub copy_padded_ppm: u32,
+    /// Share as for `copy_hold_ppm` from which it is refused; 0 for never.
     pub copy_reject_ppm: u32,
     /// Whether a language model is asked, and what its opinion is worth.
     pub model_review: ModelReview,
@@ -52,6 +54,7 @@ impl Default for Settings {
             denied_names: Vec::new(),
             similarity_hold_ppm: 900_000,
             copy_hold_ppm: 900_000,
+            copy_padded_ppm: 500_000,
             copy_reject_ppm: 0,
             model_review: ModelReview::Advisory,
             model_patience_seconds: 21_600,

@@ -16,7 +16,7 @@ const STATEMENTS: &[&str] = &[
     "item-assignment",
 ];
 /// Metaclasses that only register or enumerate.
-const METACLASSES: &[&str] = &["abc.ABCMeta", "enum.EnumMeta", "enum.EnumType"];
+pub(crate) const METACLASSES: &[&str] = &["abc.ABCMeta", "enum.EnumMeta", "enum.EnumType"];
 
 /// A statement that runs at import.
 pub(crate) fn judge_statement(seen: &Observation) -> Option<Finding> {

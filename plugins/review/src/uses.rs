@@ -3,6 +3,7 @@
 use crate::findings::error;
 use crate::names::{Opinion, is_dunder, is_harmless_dunder, opinion};
 use crate::settings::Settings;
+use crate::structure::METACLASSES;
 use crate::{Finding, Observation};
 
 /// Builtins that reach attributes by name; called they are seen as such, passed on they are not.
@@ -10,6 +11,12 @@ const ACCESSORS: &[&str] = &["getattr", "setattr", "delattr"];
 /// Functions that are harmless only with the arguments that are seen where they are called.
 const BY_NAME: &[&str] =
     &["functools.update_wrapper", "functools.wraps", "inspect.signature", "inspect.Signature"];
+/// What makes classes when it is called, and for what its name may be read all the same.
+const CLASS_MAKERS: &[(&[&str], &[&str])] = &[
+    (&["type"], &["alias", "type"]),
+    (&["dataclasses.dataclass"], &["alias", "decorator"]),
+    (METACLASSES, &["alias", "type", "metaclass"]),
+];
 /// Calls that change the state of the process, by prefix; fine inside functions.
 const STATEFUL: &[&str] = &[
     "torch.set_",
@@ -39,11 +46,19 @@ pub(crate) fn judge_reference(settings: &Settings, seen: &Observation) -> Option
     if seen.local {
         return None;
     }
-    let passed_on = ACCESSORS.contains(&seen.name.as_str())
-        || (BY_NAME.contains(&seen.name.as_str()) && seen.detail != "alias");
+    let name = seen.name.as_str();
+    let makes_classes = CLASS_MAKERS.iter().find(|(makers, _)| makers.contains(&name));
+    let passed_on = ACCESSORS.contains(&name)
+        || (BY_NAME.contains(&name) && seen.detail != "alias")
+        || makes_classes.is_some_and(|(_, usages)| !usages.contains(&seen.detail.as_str()));
     if passed_on {
         let message = format!("`{}` is passed on as a value", seen.name);
-        return Some(error(seen, "PY-REFLECT", message, "call it with a constant name"));
+        let remedy = if makes_classes.is_some() {
+            "write a class statement, with its decorator or metaclass"
+        } else {
+            "call it with a constant name"
+        };
+        return Some(error(seen, "PY-REFLECT", message, remedy));
     }
     match opinion(settings, &seen.name) {
         Opinion::Module if seen.detail != "alias" => {
@@ -82,8 +97,8 @@ pub(crate) fn judge_call(settings: &Settings, seen: &Observation) -> Option<Find
     if let Some(finding) = judge_arguments(seen) {
         return Some(finding);
     }
-    if seen.name == "type" && seen.detail.split(", ").count() > 1 {
-        let message = "forbidden call: type with three arguments".to_owned();
+    if makes_class(seen) {
+        let message = format!("forbidden call: {} that makes a class", seen.name);
         return Some(error(seen, "PY-REFLECT", message, "write a class statement"));
     }
     let stateful = STATEFUL.iter().any(|prefix| seen.name.starts_with(prefix));
@@ -94,9 +109,26 @@ pub(crate) fn judge_call(settings: &Settings, seen: &Observation) -> Option<Find
     None
 }
 
+/// Whether a call makes a class of what nobody has read: names and annotations may be computed.
+fn makes_class(seen: &Observation) -> bool {
+    let mut arguments = seen.detail.split(", ");
+    match seen.name.as_str() {
+        "type" => {
+            let first = arguments.next().unwrap_or_default();
+            first.is_empty()
+                || first.starts_with('*')
+                || first.contains('=')
+                || arguments.next().is_some()
+        }
+        // Its methods are text that is run, made of the names in the class.
+        "dataclasses.dataclass" => arguments.next() != Some("@"),
+        name => METACLASSES.contains(&name),
+    }
+}
+
 /// Calls that become others by their arguments: copying attributes by name, reading text as code, processes.
 fn judge_arguments(seen: &Observation) -> Option<Finding> {
-    let arguments = || seen.detail.split(", ").filter(|argument| !argument.is_empty());
+    let arguments = || seen.detail.split(", ").filter(|argument| !matches!(*argument, "" | "@"));
     let given = |name: &str| {
         let named = |argument: &str| argument.split('=').next() == Some(name) && argument != name;
         arguments().any(|argument| named(argument) || matches!(argument, "*" | "**"))
@@ -137,7 +169,12 @@ fn has_no_workers(constants: &str) -> bool {
 pub(crate) fn judge_assignment(settings: &Settings, seen: &Observation) -> Option<Finding> {
     let name = seen.name.as_str();
     if seen.local {
-        let special = is_dunder(name) && !is_harmless_dunder(name) && !DEFINABLE.contains(&name);
+        // Annotations that are written out, as TorchScript wants them of some attributes.
+        let spelled_out = name == "__annotations__" && seen.detail == "names";
+        let special = is_dunder(name)
+            && !is_harmless_dunder(name)
+            && !DEFINABLE.contains(&name)
+            && !spelled_out;
         let message = format!("the special name `{name}` is assigned");
         return special.then(|| error(seen, "PY-DUNDER", message, "leave special names alone"));
     }

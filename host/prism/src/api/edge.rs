@@ -21,11 +21,16 @@ const REQUEST_ID: &str = "x-request-id";
 pub(super) async fn not_found(request: Request) -> Response {
     let path = request.uri().path();
     match path.strip_suffix('/') {
-        Some(shorter) if !shorter.is_empty() && !shorter.starts_with("//") => {
+        Some(shorter) if !shorter.is_empty() && !is_elsewhere(shorter) => {
             redirect(shorter, request.uri().query())
         }
         _ => Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found").into_response(),
     }
+}
+
+/// Whether a browser takes the path for another host: `//host`, `/\host`.
+fn is_elsewhere(path: &str) -> bool {
+    path.replace('\\', "/").starts_with("//")
 }
 
 pub(super) async fn method_not_allowed() -> Problem {

@@ -41,7 +41,7 @@ fn judge_one(
         (Severity::Note, "")
     } else if settings.copy_reject_ppm > 0 && one.share_ppm >= settings.copy_reject_ppm {
         (Severity::Error, "send work of your own, or a training for the architecture that exists")
-    } else if one.share_ppm >= settings.copy_hold_ppm {
+    } else if one.share_ppm >= settings.copy_hold_ppm || is_padded(settings, one) {
         (Severity::Hold, "a person compares the two; nothing has to be done")
     } else {
         (Severity::Note, "")
@@ -63,6 +63,12 @@ fn judge_one(
         line: first.map_or(0, |span| span.first_line),
         ..whole("SIM-SPANS", severity, message, remedy)
     })
+}
+
+/// Whether the earlier work stands in it as good as whole, and is most of it: more lines beside a copy make it no work
+/// of one's own.
+const fn is_padded(settings: &Settings, one: &Resemblance) -> bool {
+    one.other_share_ppm >= settings.copy_hold_ppm && one.share_ppm >= settings.copy_padded_ppm
 }
 
 fn told(span: &MatchedSpan) -> String {
