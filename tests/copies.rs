@@ -8,6 +8,17 @@ use serde_json::Value;
 
 const SETTLES: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
+/// Files of the museum that have nothing to do with the honest project.
+const OTHER_WORK: [&str; 8] = [
+    "attention.py",
+    "convolution.py",
+    "decoder.py",
+    "dense.py",
+    "feedforward.py",
+    "incremental.py",
+    "norms.py",
+    "recurrence.py",
+];
 
 /// The project with every name of it changed, other constants, no comments, and a function that nothing calls.
 fn disguised(project: &Project) -> Project {
@@ -147,23 +158,14 @@ async fn a_copy_is_found_under_its_disguise_and_other_work_is_not_held() {
 
     // A copy that is most of it hidden passes, and makes the next one no next version of one's own.
     let mut walk = developed(&renamed(&honest()));
-    const OTHER: [&str; 8] = [
-        "attention.py",
-        "convolution.py",
-        "decoder.py",
-        "dense.py",
-        "feedforward.py",
-        "incremental.py",
-        "norms.py",
-        "recurrence.py",
-    ];
-    for file in OTHER {
+    for file in OTHER_WORK {
         walk.insert(file.to_owned(), museum_base(file));
     }
     let hidden = prism.submit("dan", zip_of(&walk)).await;
     let detail = reviewed(&prism, &hidden).await;
     assert!(detail["status"] != "held" && detail["status"] != "rejected", "{detail}");
-    for file in OTHER.into_iter().filter(|file| !matches!(*file, "dense.py" | "attention.py")) {
+    for file in OTHER_WORK.into_iter().filter(|file| !matches!(*file, "dense.py" | "attention.py"))
+    {
         walk.remove(file);
     }
     let bare = prism.submit("dan", zip_of(&walk)).await;

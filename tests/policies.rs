@@ -402,6 +402,7 @@ async fn a_backtest_is_the_evidence_and_a_canary_the_first_step() {
     let body = json!({"set": set, "reason": "it was right"});
     granted(asked(&prism, "olga", "POST", "/activations").json(&body)).await;
     assert_eq!(loaded(&prism).await, set, "no reason was needed: there is a backtest");
+    refused(asked(&prism, "olga", "POST", &path).json(&end), 409, "illegal-transition").await;
     let old = json!({"reason": "as it was made"});
     let path = format!("/backtests/{}/restatement", backtest["id"]);
     refused(asked(&prism, "olga", "POST", &path).json(&old), 412, "moved").await;

@@ -148,3 +148,26 @@ async fn weights_asked_for_while_epochs_close_are_one_snapshot_each() {
     }
     assert!(epochs.len() >= 2, "{epochs:?}");
 }
+
+/// What names nothing, or cannot be read, is told as every other error is.
+#[tokio::test]
+async fn targets_that_cannot_be_read_are_problems() {
+    let prism = Prism::start(&Settings::api_only());
+    let asked = [
+        (prism.request("GET", "/v1/submissions/%ff"), 404),
+        (prism.request("GET", "/v1/submissions/%ff/events"), 404),
+        (prism.internal("POST", "/internal/v1/component-review/holds/%ff/resolve"), 404),
+        (prism.internal("GET", "/internal/v1/policies/components/%ff"), 404),
+        (prism.internal("GET", "/internal/v1/policies/backtests/x"), 404),
+        (prism.internal("GET", "/internal/v1/policies/log?after=x"), 422),
+        (prism.internal("POST", "/internal/v1/policies/components?slot=x"), 422),
+    ];
+    for (request, status) in asked {
+        let response = sent(request).await;
+        let target = response.url().to_string();
+        assert_eq!(response.status(), status, "{target}");
+        assert_eq!(header(&response, "content-type").as_deref(), Some("application/problem+json"));
+        let problem: Value = response.json().await.expect("JSON");
+        assert!(problem["code"].is_string(), "{target}: {problem}");
+    }
+}

@@ -228,9 +228,8 @@ impl<'a> Observer<'_, 'a> {
         }
         let targets = self.describe_targets(&class.cls);
         let is_whole = |target: &Target| !target.local && WHOLE.contains(&target.name.as_str());
-        if !class.arguments.patterns.is_empty()
-            && !(targets.len() == 1 && targets.iter().all(is_whole))
-        {
+        let matches_whole = targets.len() == 1 && targets.iter().all(is_whole);
+        if !class.arguments.patterns.is_empty() && !matches_whole {
             self.see_attribute(&*class.cls, "__match_args__", "");
         }
     }

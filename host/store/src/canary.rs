@@ -28,9 +28,7 @@ impl Store {
                     let active = last_activation(connection).await?;
                     let Some(active) = active.filter(|active| active.policy_set != policy_set)
                     else {
-                        return Err(StoreError::Invalid(
-                            "the set in force cannot be retired: activate another".to_owned(),
-                        ));
+                        return Err(StoreError::SetInForce);
                     };
                     let event = SetEvent::Superseded { by: active.policy_set };
                     apply(connection, policy_set, event, act).await

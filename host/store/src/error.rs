@@ -44,6 +44,9 @@ pub enum StoreError {
     /// The state of the policy set does not allow the event. Nothing was changed.
     #[error(transparent)]
     IllegalSetTransition(#[from] IllegalSetTransition),
+    /// The set in force has its place until another one takes it. Nothing was changed.
+    #[error("the set in force cannot be retired: activate another")]
+    SetInForce,
     /// The caller asked for something that makes no sense. Nothing was changed.
     #[error("invalid request: {0}")]
     Invalid(String),
@@ -85,7 +88,9 @@ impl StoreError {
             Self::LedgerMoved => "ledger-moved",
             Self::Moved(_) => "moved",
             Self::Conflict(_) => "conflict",
-            Self::IllegalTransition(_) | Self::IllegalSetTransition(_) => "illegal-transition",
+            Self::IllegalTransition(_) | Self::IllegalSetTransition(_) | Self::SetInForce => {
+                "illegal-transition"
+            }
             Self::Invalid(_) => "invalid",
             Self::Corrupt { .. } => "corrupt",
             Self::SchemaTooNew { .. } => "schema-too-new",

@@ -1,7 +1,7 @@
 //! Operators and researchers: history under another set, a share of the submissions, and history scored again.
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use prism_domain::ids::Digest;
@@ -15,6 +15,7 @@ use super::auth::{Operator, Researcher, Viewer};
 use super::limits::SMALL_BODY_BYTES;
 use super::policies::{LogQuery, ReasonBody, digest_of, read_json, spoken};
 use super::problem::Problem;
+use super::query::{Path, Query};
 use super::state::ApiState;
 
 #[derive(Debug, Deserialize)]

@@ -114,3 +114,16 @@ pub(super) async fn finish(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_elsewhere;
+
+    #[test]
+    fn no_redirect_leads_to_another_host() {
+        for path in ["//host", "/\\host", "\\/host", "\\\\host"] {
+            assert!(is_elsewhere(path), "{path}");
+        }
+        assert!(!is_elsewhere("/v1/leaderboard") && !is_elsewhere("/v1//x"));
+    }
+}

@@ -1,7 +1,7 @@
 //! Operators: what waits for a person, and what the person decides.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use prism_pipeline::{Resolution, ResolveArchitecture, ResolveRequest, ResolveTraining};
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::auth::Internal;
 use super::limits::{HOLDS_MAX, SMALL_BODY_BYTES};
 use super::problem::Problem;
+use super::query::Path;
 use super::state::ApiState;
 use super::submit::read_body;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use prism_domain::ids::Digest;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::auth::{Caller, Operator, Researcher, Viewer};
 use super::limits::SMALL_BODY_BYTES;
 use super::problem::Problem;
+use super::query::{Path, Query};
 use super::state::ApiState;
 use super::submit::read_body;
 use crate::administration::{Brought, KnownSet, Reason};

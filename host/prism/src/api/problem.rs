@@ -256,8 +256,14 @@ impl From<AdministrationError> for Problem {
             | Error::NoBacktest(_)
             | Error::NotTestable(..)
             | Error::NothingBefore
-            | Error::Store(StoreError::IllegalSetTransition(_)) => StatusCode::CONFLICT,
+            | Error::Store(StoreError::IllegalSetTransition(_) | StoreError::SetInForce) => {
+                StatusCode::CONFLICT
+            }
             Error::Store(StoreError::Moved(_)) => StatusCode::PRECONDITION_FAILED,
+            Error::Store(StoreError::Busy) => return Self::busy(),
+            Error::Store(unavailable @ (StoreError::Unavailable(_) | StoreError::Closed)) => {
+                return Self::unavailable(unavailable);
+            }
             Error::Store(_) | Error::Internal(_) => return Self::internal(&error),
         };
         Self::new(status, code, with_causes(&error))

@@ -1,13 +1,44 @@
-//! Query parameters: unknown ones are ignored, of repeated ones the last counts.
+//! What a request's target says: the parts of the path, and query parameters, of which unknown ones are ignored and of
+//! repeated ones the last counts. What cannot be read is answered as every other error is.
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::limits::ROWS_MAX;
 use super::problem::Problem;
+
+/// The parts of the path that name something. What cannot be read names nothing.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let axum::extract::Path(value) =
+            read.map_err(|_rejection| Problem::not_found("Not Found"))?;
+        Ok(Self(value))
+    }
+}
+
+/// Query parameters as a structure.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        let axum::extract::Query(value) = read.map_err(|rejection| {
+            Problem::field(["query", ""], "query_invalid", &rejection.body_text(), &Value::Null)
+        })?;
+        Ok(Self(value))
+    }
+}
 
 /// The parameters of a request, by name.
 pub(super) struct Parameters(BTreeMap<String, String>);
@@ -16,15 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let Query(pairs) = pairs.map_err(|_rejection| {
-            Problem::field(
-                ["query", ""],
-                "query_invalid",
-                "Query string cannot be read",
-                &Value::Null,
-            )
-        })?;
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
         Ok(Self(pairs.into_iter().collect()))
     }
 }

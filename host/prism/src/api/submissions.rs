@@ -1,13 +1,14 @@
 //! A submission: where it stands, what was found, how it trained.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use prism_domain::submission::{State as Status, Submission};
 use prism_domain::telemetry::{Role, Telemetry};
 use prism_store::MeasurementKind;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
+use super::query::Path;
 use super::show;
 use super::state::ApiState;
 

@@ -2,12 +2,12 @@
 //! metrics (D3, D32), so nothing is ever assigned; the routes answer as they do when nothing is.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::auth::Internal;
 use super::problem::Problem;
+use super::query::Path;
 
 /// Longest validator hotkey, bytes.
 const HOTKEY_MAX_BYTES: usize = 128;

@@ -1,6 +1,7 @@
 //! The executor and the log.
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +15,7 @@ pub(super) fn start_log(default: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .log_internal_errors(false);
     // A second start in the same process keeps the first.
     let _kept = log.try_init();
