@@ -20,7 +20,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         let axum::extract::Path(value) =
-            read.map_err(|_rejection| Problem::not_found("Not Found"))?;
+            read.map_err(|_rejection| Problem::not_found("nothing is called so"))?;
         Ok(Self(value))
     }
 }
