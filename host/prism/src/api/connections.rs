@@ -76,7 +76,7 @@ impl Connections {
         *table.by_peer.entry(peer).or_default() += 1;
         table.set_idle(id, Some(false));
         drop(table);
-        Ok(Seat { connections: Arc::clone(self), id, closing })
+        Ok(Seat { connections: Arc::clone(self), id, peer: Peer(peer), closing })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -138,15 +138,32 @@ fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whose connection a request came on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Peer(IpAddr);
+
+#[cfg(test)]
+impl Peer {
+    pub(super) const fn of(address: IpAddr) -> Self {
+        Self(address)
+    }
+}
+
 /// The place of one connection; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
     connections: Arc<Connections>,
     id: u64,
+    peer: Peer,
     closing: CancellationToken,
 }
 
 impl Seat {
+    /// Whose it is.
+    pub(super) const fn peer(&self) -> Peer {
+        self.peer
+    }
+
     /// A request is being answered: this connection is not idle.
     pub(super) fn begin_answer(&self) {
         self.connections.table().set_idle(self.id, None);

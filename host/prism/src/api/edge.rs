@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::admission::Admission;
+use super::connections::Peer;
 use super::limits::{HEADER_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX};
 use super::problem::{Asked, Problem, while_asked};
 
@@ -52,7 +53,8 @@ async fn admitted(admission: &Admission, request: Request, next: Next) -> Respon
     if let Err(problem) = check_head(request.uri(), request.headers()) {
         return problem.into_response();
     }
-    match admission.enter(request.method(), request.uri().path()).await {
+    let peer = request.extensions().get::<Peer>().copied();
+    match admission.enter(request.method(), request.uri().path(), peer).await {
         Ok(_place) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

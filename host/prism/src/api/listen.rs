@@ -125,7 +125,8 @@ async fn converse(
 
 async fn answer(stream: &mut TcpStream, seat: &Arc<Seat>, app: Router, stop: &CancellationToken) {
     let app = TowerToHyperService::new(app);
-    let seated = service_fn(|request: Request<Incoming>| {
+    let seated = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(seat.peer());
         let (seat, answer) = (Arc::clone(seat), app.call(request));
         async move {
             seat.begin_answer();
