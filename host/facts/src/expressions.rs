@@ -12,7 +12,8 @@ use ruff_text_size::Ranged;
 use smallvec::SmallVec;
 
 use crate::ObservationKind as Kind;
-use crate::observe::{AS_TYPE, DECORATES, Observer};
+use crate::known_names::is_dunder;
+use crate::observe::{AS_DECORATOR, AS_TYPE, DECORATES, Observer};
 use crate::project::{Path, Target, Targets, dotted_parts};
 use crate::report::Seen;
 use crate::resolve::Meaning;
@@ -44,8 +45,9 @@ impl<'a> Observer<'_, 'a> {
             ExprContext::Load | ExprContext::Invalid => "",
         };
         if let (Expr::Name(name), "=" | "del") = (expression, detail) {
-            if crate::known_names::is_dunder(name.id.as_str()) {
-                self.see(name, Seen::new(Kind::Assignment, name.id.as_str()).local(true));
+            if is_dunder(name.id.as_str()) {
+                let seen = Seen::new(Kind::Assignment, name.id.as_str()).detail(self.usage);
+                self.see(name, seen.local(true));
             }
             return;
         }
@@ -110,9 +112,7 @@ impl<'a> Observer<'_, 'a> {
         }
         let meaning = if let Expr::Name(name) = base {
             let meaning = self.resolver.meaning(name.id.as_str(), self.running_at(name));
-            if crate::known_names::is_dunder(name.id.as_str())
-                && !matches!(meaning, Meaning::Known(_))
-            {
+            if is_dunder(name.id.as_str()) && !matches!(meaning, Meaning::Known(_)) {
                 // Python gives it a meaning, whatever the project binds it to.
                 self.see_attribute(name, name.id.as_str(), "");
             }
@@ -174,7 +174,7 @@ impl<'a> Observer<'_, 'a> {
 
     /// A call, by the name of what is called.
     pub(crate) fn see_call(&mut self, call: &'a ExprCall) {
-        let decorates = !std::mem::take(&mut self.usage).is_empty();
+        let decorates = std::mem::take(&mut self.usage) == AS_DECORATOR;
         let targets = if is_dotted(&call.func) || call.func.is_attribute_expr() {
             self.see_chain(&call.func, "()")
         } else {

@@ -1,7 +1,7 @@
 //! Private names. Inside a class Python takes `__x` for `_Class__x` (Language Reference, 6.2.1): what is read here must
 //! be what runs, so the syntax tree is given the names that Python uses.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use ruff_python_ast::name::Name;
 use ruff_python_ast::visitor::transformer::{self, Transformer};
@@ -10,11 +10,17 @@ use ruff_python_ast::{
     TypeParam,
 };
 
-/// Gives private names the names that they have outside their class.
-pub(crate) fn mangle(text: &str, body: &mut [Stmt]) {
-    if may_have_private_names(text) {
-        Mangler { class: RefCell::default() }.visit_body(body);
+use crate::scope::NAME_BYTES_MAX;
+
+/// Gives private names the names that they have outside their class. Each has the name of the class in it, so that a very
+/// long one would be there as often: then where that class is named.
+pub(crate) fn mangle(text: &str, body: &mut [Stmt]) -> Result<(), u32> {
+    if !may_have_private_names(text) {
+        return Ok(());
     }
+    let mangler = Mangler { class: RefCell::default(), too_long: Cell::default() };
+    mangler.visit_body(body);
+    mangler.too_long.get().map_or(Ok(()), Err)
 }
 
 /// Whether some word begins with two underscores and does not end so. Other letters may stand for underscores.
@@ -30,22 +36,33 @@ fn may_have_private_names(text: &str) -> bool {
         })
 }
 
-/// The name inside that class.
-fn mangled(class: &str, name: &str) -> Option<Name> {
+/// What stands before a name inside that class, where something does.
+fn prefix<'c>(class: &'c str, name: &str) -> Option<&'c str> {
     let class = class.trim_start_matches('_');
     let is_private = name.starts_with("__") && !name.ends_with("__") && !name.contains('.');
-    (is_private && !class.is_empty()).then(|| Name::new(format!("_{class}{name}")))
+    (is_private && !class.is_empty()).then_some(class)
 }
 
 struct Mangler {
     /// The innermost class; empty outside of any.
-    class: RefCell<String>,
+    class: RefCell<Class>,
+    /// Where a class is named whose name is too long to be in others.
+    too_long: Cell<Option<u32>>,
+}
+
+#[derive(Default)]
+struct Class {
+    name: String,
+    place: u32,
 }
 
 impl Mangler {
     fn rename(&self, name: &mut Name) {
-        if let Some(mangled) = mangled(&self.class.borrow(), name) {
-            *name = mangled;
+        let class = self.class.borrow();
+        match prefix(&class.name, name) {
+            Some(prefix) if prefix.len() > NAME_BYTES_MAX => self.too_long.set(Some(class.place)),
+            Some(prefix) => *name = Name::new(format!("_{prefix}{name}")),
+            None => {}
         }
     }
 
@@ -54,7 +71,8 @@ impl Mangler {
     }
 
     fn visit_class(&self, class: &mut StmtClassDef) {
-        let inner = class.name.id.to_string();
+        let inner =
+            Class { name: class.name.id.to_string(), place: class.name.range.start().to_u32() };
         self.rename(&mut class.name.id);
         class.decorator_list.iter_mut().for_each(|it| self.visit_decorator(it));
         // With type parameters, the bases stand in a scope of the class.
@@ -143,16 +161,16 @@ impl Transformer for Mangler {
 
 #[cfg(test)]
 mod tests {
-    use super::{mangled, may_have_private_names};
+    use super::{may_have_private_names, prefix};
 
     #[test]
     fn names_are_mangled_as_python_does() {
-        assert_eq!(mangled("A", "__x").as_deref(), Some("_A__x"));
-        assert_eq!(mangled("__A_", "__x").as_deref(), Some("_A___x"));
+        assert_eq!(prefix("A", "__x"), Some("A"));
+        assert_eq!(prefix("__A_", "__x"), Some("A_"));
         for (class, name) in
             [("A", "__x__"), ("A", "_x"), ("__", "__x"), ("", "__x"), ("A", "__a.b")]
         {
-            assert_eq!(mangled(class, name), None, "{class} {name}");
+            assert_eq!(prefix(class, name), None, "{class} {name}");
         }
     }
 

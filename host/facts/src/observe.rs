@@ -10,7 +10,6 @@ use ruff_python_ast::{
 use ruff_text_size::Ranged;
 
 use crate::ObservationKind as Kind;
-use crate::known_names::is_dunder;
 use crate::lines::Lines;
 use crate::project::{Project, Target};
 use crate::report::{Place, Report, Seen};
@@ -20,14 +19,13 @@ use crate::scope::{NAME_BYTES_MAX, Scope, import_from_module, is_dotted, join, j
 /// Read as an annotation, or as what something is said to be an instance of.
 pub(crate) const AS_TYPE: &str = "type";
 /// Read to decorate what follows.
-const AS_DECORATOR: &str = "decorator";
+pub(crate) const AS_DECORATOR: &str = "decorator";
 /// Read as the metaclass of a class.
 const AS_METACLASS: &str = "metaclass";
+/// Given a dict with nothing but names as keys.
+const NAMES_FIELDS: &str = "names";
 /// What stands before the arguments of a call that decorates.
 pub(crate) const DECORATES: &str = "@";
-
-/// What is said of a dict with nothing but names as keys that is assigned to a special name.
-const NAMES_FIELDS: &str = "names";
 
 /// Walks one module.
 pub(crate) struct Observer<'p, 'a> {
@@ -38,7 +36,7 @@ pub(crate) struct Observer<'p, 'a> {
     pub(crate) at_import: bool,
     /// Whether the place is inside an annotation, where strings are code.
     pub(crate) in_annotation: bool,
-    /// What known names are read for, where that is more than to have their value: [`AS_TYPE`] and its like.
+    /// What names are read for, or given, where that matters: [`AS_TYPE`] and its like.
     pub(crate) usage: &'static str,
     /// Whether statements stand directly in the module or in a class of it, conditions included.
     top_level: bool,
@@ -349,13 +347,10 @@ impl<'a> Visitor<'a> for Observer<'_, 'a> {
             Stmt::ClassDef(class) => self.visit_class(class),
             Stmt::Assign(assign) => {
                 self.visit_value(&assign.value, assign.targets.iter());
-                match &*assign.targets {
-                    [Expr::Name(name)] if is_dunder(name.id.as_str()) => {
-                        let detail = if names_fields(&assign.value) { NAMES_FIELDS } else { "" };
-                        let seen = Seen::new(Kind::Assignment, name.id.as_str());
-                        self.see(name, seen.detail(detail).local(true));
-                    }
-                    targets => targets.iter().for_each(|target| self.visit_expr(target)),
+                let is_fields = names_fields(&assign.value);
+                for target in &assign.targets {
+                    let usage = if is_fields && target.is_name_expr() { NAMES_FIELDS } else { "" };
+                    self.visit_for(usage, target);
                 }
             }
             Stmt::AnnAssign(assign) => {

@@ -12,6 +12,7 @@ use crate::mangle::mangle;
 use crate::observe::observe;
 use crate::project::Project;
 use crate::report::{Place, Report, Seen};
+use crate::scope::NAME_BYTES_MAX;
 use crate::source::{Unreadable, check_depth, decode};
 use crate::{Facts, Module, ObservationKind};
 
@@ -75,8 +76,14 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(&str, ModModule), Unreadable> {
     check_depth(text)?;
     let parsed = parse_module(text).map_err(|error| syntax_error(text, &error))?;
     let mut module = parsed.into_syntax();
-    mangle(text, &mut module.body);
+    mangle(text, &mut module.body).map_err(|place| class_name_too_long(text, place))?;
     Ok((text, module))
+}
+
+fn class_name_too_long(text: &str, place: u32) -> Unreadable {
+    let (line, column) = Lines::new(text).position(place);
+    let why = format!("more than {NAME_BYTES_MAX} bytes in the name of a class with private names");
+    Unreadable { way: "size", why, line, column }
 }
 
 fn syntax_error(text: &str, error: &ParseError) -> Unreadable {

@@ -10,6 +10,7 @@ use crate::ObservationKind as Kind;
 use crate::known_names::is_dunder;
 use crate::observe::{AS_TYPE, Observer};
 use crate::report::Seen;
+use crate::scope::is_dotted;
 use crate::source::check_depth;
 
 /// The longest annotation that is read as code, in bytes.
@@ -48,15 +49,16 @@ impl<'a> Observer<'_, 'a> {
         let name = match parsed {
             None => "annotation-unreadable",
             Some(parsed) => {
-                let mut code = Code::default();
-                code.visit_expr(parsed.expr());
-                for name in &code.names {
+                let acts = !is_type(parsed.expr());
+                let mut names = Names::default();
+                names.visit_expr(parsed.expr());
+                for name in &names.dotted {
                     for target in self.describe_text_name(name) {
-                        let usage = if code.acts { "" } else { AS_TYPE };
+                        let usage = if acts { "" } else { AS_TYPE };
                         self.see(node, Seen::new(Kind::Reference, &target).detail(usage));
                     }
                 }
-                if !code.acts {
+                if !acts {
                     return;
                 }
                 "annotation-code"
@@ -79,42 +81,40 @@ impl<'a> Observer<'_, 'a> {
     }
 }
 
-/// Whether an expression holds no more than a type can.
+/// Whether an expression holds no more than a type can: no calls, lambdas, comprehensions. Looks no further than to the
+/// first of them, so that asking again inside of it costs no more than once over.
 pub(crate) fn is_type(expression: &Expr) -> bool {
-    let mut code = Code::default();
-    code.visit_expr(expression);
-    !code.acts
+    match expression {
+        Expr::Name(_) | Expr::Attribute(_) => is_dotted(expression),
+        Expr::Subscript(it) => is_type(&it.value) && is_type(&it.slice),
+        Expr::BinOp(it) => is_type(&it.left) && is_type(&it.right),
+        Expr::Tuple(it) => it.elts.iter().all(is_type),
+        Expr::List(it) => it.elts.iter().all(is_type),
+        Expr::UnaryOp(it) => is_type(&it.operand),
+        Expr::Starred(it) => is_type(&it.value),
+        Expr::StringLiteral(_)
+        | Expr::NumberLiteral(_)
+        | Expr::BooleanLiteral(_)
+        | Expr::NoneLiteral(_)
+        | Expr::EllipsisLiteral(_) => true,
+        _ => false,
+    }
 }
 
-/// What an annotation holds.
+/// The dotted names of an annotation.
 #[derive(Default)]
-struct Code {
-    names: Vec<String>,
-    /// Whether it holds more than a type can: calls, lambdas, comprehensions.
-    acts: bool,
+struct Names {
+    dotted: Vec<String>,
 }
 
-impl<'a> Visitor<'a> for Code {
+impl<'a> Visitor<'a> for Names {
     fn visit_expr(&mut self, expression: &'a Expr) {
-        if let Some((root, attributes)) = crate::project::dotted_parts(expression) {
-            self.names.push(crate::scope::join(root, &attributes.join(".")));
-            return;
+        match crate::project::dotted_parts(expression) {
+            Some((root, attributes)) => {
+                self.dotted.push(crate::scope::join(root, &attributes.join(".")));
+            }
+            None => visitor::walk_expr(self, expression),
         }
-        self.acts |= !matches!(
-            expression,
-            Expr::Subscript(_)
-                | Expr::BinOp(_)
-                | Expr::Tuple(_)
-                | Expr::List(_)
-                | Expr::UnaryOp(_)
-                | Expr::Starred(_)
-                | Expr::StringLiteral(_)
-                | Expr::NumberLiteral(_)
-                | Expr::BooleanLiteral(_)
-                | Expr::NoneLiteral(_)
-                | Expr::EllipsisLiteral(_)
-        );
-        visitor::walk_expr(self, expression);
     }
 }
 

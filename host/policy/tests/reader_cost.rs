@@ -153,6 +153,7 @@ const PAIRS: &[(&str, [&str; 5])] = &[
     ("long names in a chain", ["import ", "a.", "a as t\nu = t.b.c.d\n", "u.x()\n", ""]),
     ("a long name of one's own", ["def ", "a", "(): pass\n", "def f#(): pass\n", ""]),
     ("a long class and its methods", ["class ", "a", ":\n    x = 1\n", "    def f#(self): pass\n", ""]),
+    ("a long class and its private names", ["class ", "a", ":\n    x = 1\n", "    __b# = 1\n", ""]),
     ("a long name as a base", ["import ", "a", " as t\nclass A(", "t, ", "): pass\n"]),
     ("a long name as a keyword", ["import ", "a", " as t\nf(", "b#=t, ", ")\n"]),
     ("one name defined and used", ["", "def f(): pass\n", "def g():\n", "    f()\n", ""]),
